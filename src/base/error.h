@@ -30,6 +30,7 @@ typedef enum
   ATL_ERROR_TOO_LONG,    /* a conversation does not fit into the model's context */
 } AtlError;
 
+/* The domain itself, for g_set_error() and g_error_matches(). */
 #define ATL_ERROR (atl_error_quark ())
 GQuark atl_error_quark (void);
 

@@ -20,6 +20,7 @@ AtlFileMap *atl_file_map_new_from_fd (int fd, const char *name, GError **error);
 /* Opens and maps `path`. For tools and tests; the engine only ever sees descriptors. */
 AtlFileMap *atl_file_map_new (const char *path, GError **error);
 
+/* Counted atomically; the last one unmaps and closes. NULL is fine for unref. */
 AtlFileMap *atl_file_map_ref (AtlFileMap *self);
 void atl_file_map_unref (AtlFileMap *self);
 

@@ -140,6 +140,35 @@ replace_halves (const char *data, gsize size)
   return copy;
 }
 
+/* Python writes this number, which JSON does not have: as one that is too large for a double and so
+ * becomes the same. `copy` is what replace_halves() gave for `data`, or NULL; gives the copy, the
+ * caller's, or NULL when nothing changes. */
+static char *
+replace_infinity (const char *data, gsize size, char *copy)
+{
+  static const char word[] = "Infinity", number[] = "1e999   ";
+  const char *text = copy != NULL ? copy : data;
+  gboolean in_string = FALSE;
+
+  G_STATIC_ASSERT (sizeof word == sizeof number);
+  if (g_strstr_len (data, (gssize) size, word) == NULL)
+    return copy;
+  for (gsize i = 0; i + sizeof word <= size; i++)
+    {
+      if (in_string && text[i] == '\\')
+        i++;
+      else if (text[i] == '"')
+        in_string = !in_string;
+      else if (!in_string && memcmp (text + i, word, sizeof word - 1) == 0)
+        {
+          if (copy == NULL)
+            text = copy = g_memdup2 (data, size);
+          memcpy (copy + i, number, sizeof number - 1);
+        }
+    }
+  return copy;
+}
+
 typedef struct
 {
   guint line, character;
@@ -191,7 +220,7 @@ atl_json_parse_large (
       return NULL;
     }
 
-  whole = replace_halves (data, size);
+  whole = replace_infinity (data, size, replace_halves (data, size));
   parser = json_parser_new_immutable ();
   g_signal_connect (parser, "error", G_CALLBACK (fault_cb), &place);
   if (!json_parser_load_from_data (parser, whole != NULL ? whole : data, (gssize) size, NULL))

@@ -17,7 +17,8 @@ G_BEGIN_DECLS
 /* Parses `size` bytes (need not be terminated). Nesting deeper than ATL_JSON_MAX_DEPTH, a tree
  * larger than ATL_JSON_MAX_TREE_BYTES, invalid UTF-8 and syntax errors are ATL_ERROR_BAD_FILE;
  * `name` begins the message. Object keys keep their order; 1.0 stays a double and 1 an integer; all
- * strings are valid UTF-8. The node is the caller's. */
+ * strings are valid UTF-8. “Infinity”, which Python writes, is a double. The node is the caller's.
+ */
 JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError **error);
 /* The same with a limit of one's own, for what is large by right. */
 JsonNode *atl_json_parse_large (

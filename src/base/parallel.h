@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 
 typedef void (*AtlParallelFunc) (gpointer data, guint chunk);
 
+/* Calls func (data, chunk) for every chunk below `n_chunks` once, here and on threads of its own
+ * (one a processor at the most), and returns when all have returned. `func` must bear being called
+ * by several threads at a time. */
 void atl_parallel_run (guint n_chunks, AtlParallelFunc func, gpointer data);
 
 G_END_DECLS

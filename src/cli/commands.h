@@ -9,6 +9,8 @@
 
 G_BEGIN_DECLS
 
+/* A conversation in the terminal; pictures into a folder; one answer to one prompt; whether a
+ * model's files are what they should be. */
 int atl_cli_chat (int argc, char **argv);
 int atl_cli_image (int argc, char **argv);
 int atl_cli_run (int argc, char **argv);

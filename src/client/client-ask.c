@@ -1,4 +1,4 @@
-/* Questions with one answer: the ledger, what a file is, a count of tokens; and unloading. */
+/* Questions with one answer: the ledger, what a file is, other strengths; and unloading. */
 #define G_LOG_DOMAIN "atl-client"
 
 #include "client/client-private.h"
@@ -262,88 +262,4 @@ gboolean
 atl_client_set_strengths_finish (AtlClient *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_boolean (G_TASK (result), error);
-}
-
-/* --- Counting tokens --- */
-
-typedef struct
-{
-  AtlModel *model;
-  char *text;
-  gboolean is_messages;
-} Count;
-
-static void
-count_free (gpointer data)
-{
-  Count *count = data;
-
-  g_object_unref (count->model);
-  g_free (count->text);
-  g_free (count);
-}
-
-static void
-counted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (GTask) task = user_data;
-  GError *error = NULL;
-  g_autoptr (GVariant) reply =
-      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
-  guint n_tokens;
-
-  if (reply == NULL)
-    {
-      g_task_return_error (task, error);
-      return;
-    }
-  g_variant_get (reply, "(u)", &n_tokens);
-  g_task_return_int (task, MIN (n_tokens, (guint) G_MAXINT));
-}
-
-static void
-count_ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  AtlClient *self = ATL_CLIENT (source);
-  g_autoptr (GTask) task = user_data;
-  Count *count = g_task_get_task_data (task);
-  GError *error = NULL;
-
-  if (!atl_client_ensure_model_finish (self, result, &error))
-    g_task_return_error (task, error);
-  else
-    atl_engine_process_call (
-        self->process, "CountTokens",
-        g_variant_new ("(usb)", count->model->id, count->text, count->is_messages), "(u)", NULL,
-        counted_cb, g_object_ref (task));
-}
-
-void
-atl_client_count_tokens_async (AtlClient *self,
-                               AtlModel *model,
-                               const char *text,
-                               gboolean is_messages,
-                               GCancellable *cancellable,
-                               GAsyncReadyCallback callback,
-                               gpointer user_data)
-{
-  Count *count;
-  GTask *task;
-
-  g_return_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && text != NULL);
-  task = g_task_new (self, cancellable, callback, user_data);
-  g_task_set_source_tag (task, atl_client_count_tokens_async);
-  count = g_new0 (Count, 1);
-  count->model = g_object_ref (model);
-  count->text = g_utf8_make_valid (text, -1);
-  count->is_messages = is_messages;
-  g_task_set_task_data (task, count, count_free);
-  atl_client_ensure_model_async (self, model, FALSE, NULL, NULL, cancellable, count_ensured_cb,
-                                 task);
-}
-
-gint64
-atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_int (G_TASK (result), error);
 }

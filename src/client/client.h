@@ -58,6 +58,7 @@ G_DECLARE_FINAL_TYPE (AtlClient, atl_client, ATL, CLIENT, GObject)
 /* fraction: 0 to 1, never falls. phase: a sentence. */
 typedef void (*AtlProgressFunc) (double fraction, const char *phase, gpointer user_data);
 
+/* Starts nothing yet: the engine comes with the first request that needs it. */
 AtlClient *atl_client_new (void);
 
 /* Path of the engine's program, which also runs atelier-cli's tools; owned. ATL_ERROR_NOT_FOUND
@@ -187,17 +188,6 @@ atl_client_read_picture_finish (AtlClient *self, GAsyncResult *result, GError **
  * ("text_encoder/t5.safetensors"): known by the file's name and size, so that it may be moved, or
  * by the folder's path. The caller's; NULL when it is not there. */
 char *atl_client_parts_dir (const char *path);
-
-/* Tokens of `text`, or of the conversation when `is_messages`. */
-void atl_client_count_tokens_async (AtlClient *self,
-                                    AtlModel *model,
-                                    const char *text,
-                                    gboolean is_messages,
-                                    GCancellable *cancellable,
-                                    GAsyncReadyCallback callback,
-                                    gpointer user_data);
-/* -1 on error. */
-gint64 atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* A title of a few words for the conversation, made by the model. It is asked after the
  * conversation, so that the cached prefix of the chat survives. `conversation` (nullable) as in

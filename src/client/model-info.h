@@ -153,6 +153,9 @@ typedef struct
   guint64 seed;
 } AtlChatStats;
 
+/* `dict`: ATL_INFO_* of protocol.h, from the engine. What is absent or of another type gets a
+ * default: strings are never NULL. The caller's; immutable, its references are counted atomically,
+ * NULL is fine for unref. */
 GType atl_model_info_get_type (void);
 AtlModelInfo *atl_model_info_new_from_variant (GVariant *dict);
 AtlModelInfo *atl_model_info_ref (AtlModelInfo *self);
@@ -170,6 +173,7 @@ guint64 atl_engine_status_memory (const AtlEngineStatus *self);
 AtlEngineStatus *atl_engine_status_ref (AtlEngineStatus *self);
 void atl_engine_status_unref (AtlEngineStatus *self);
 
+/* `dict`: ATL_STAT_* of protocol.h; else as AtlModelInfo. */
 GType atl_chat_stats_get_type (void);
 AtlChatStats *atl_chat_stats_new_from_variant (GVariant *dict);
 AtlChatStats *atl_chat_stats_ref (AtlChatStats *self);

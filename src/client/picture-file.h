@@ -19,6 +19,7 @@ typedef struct
   GVariant *recipe;              /* a{sv} with ATL_MADE_* of protocol.h; NULL: it says nothing */
 } AtlPictureFile;
 
+/* References are counted atomically; NULL is fine for unref. */
 GType atl_picture_file_get_type (void);
 AtlPictureFile *atl_picture_file_ref (AtlPictureFile *self);
 void atl_picture_file_unref (AtlPictureFile *self);

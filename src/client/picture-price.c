@@ -6,20 +6,6 @@
 #include "client/client-private.h"
 #include "client/picture-rates.h"
 
-G_DEFINE_BOXED_TYPE (AtlPicturePrice,
-                     atl_picture_price,
-                     atl_picture_price_copy,
-                     atl_picture_price_free)
-
-AtlPicturePrice *
-atl_picture_price_copy (const AtlPicturePrice *self)
-{
-  AtlPicturePrice *copy = g_memdup2 (self, sizeof *self);
-
-  copy->words = g_strdup (self->words);
-  return copy;
-}
-
 void
 atl_picture_price_free (AtlPicturePrice *self)
 {

@@ -11,8 +11,6 @@
 
 G_BEGIN_DECLS
 
-#define ATL_TYPE_PICTURE_PRICE (atl_picture_price_get_type ())
-
 typedef struct
 {
   double seconds;              /* negative until a picture was made on this machine */
@@ -25,8 +23,7 @@ typedef struct
   char *words;                 /* a sentence about memory */
 } AtlPicturePrice;
 
-GType atl_picture_price_get_type (void);
-AtlPicturePrice *atl_picture_price_copy (const AtlPicturePrice *self);
+/* NULL is fine. */
 void atl_picture_price_free (AtlPicturePrice *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPicturePrice, atl_picture_price_free)

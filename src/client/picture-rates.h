@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 
 typedef struct _AtlPictureRates AtlPictureRates;
 
+/* Knows nothing. NULL is fine for free. */
 AtlPictureRates *atl_picture_rates_new (void);
 void atl_picture_rates_free (AtlPictureRates *self);
 

@@ -34,11 +34,6 @@ struct _AtlPictureRequest
   GPtrArray *loras;   /* (owned) Lora */
 };
 
-G_DEFINE_BOXED_TYPE (AtlPictureRequest,
-                     atl_picture_request,
-                     atl_picture_request_ref,
-                     atl_picture_request_unref)
-
 static void
 input_free (gpointer data)
 {

@@ -15,14 +15,13 @@
 
 G_BEGIN_DECLS
 
-#define ATL_TYPE_PICTURE_REQUEST (atl_picture_request_get_type ())
 typedef struct _AtlPictureRequest AtlPictureRequest;
 
-GType atl_picture_request_get_type (void);
 /* `settings` (a{sv}, floating taken) have the keys ATL_MADE_* of protocol.h and those of the
  * model's parameters (AtlModelInfo.params). */
 AtlPictureRequest *atl_picture_request_new (GVariant *settings);
 AtlPictureRequest *atl_picture_request_ref (AtlPictureRequest *self);
+/* NULL is fine. */
 void atl_picture_request_unref (AtlPictureRequest *self);
 
 /* --- Filling, before it is handed over --- */

@@ -34,6 +34,7 @@ typedef struct
   gint64 changed_us; /* when the file had been written to last then; 0: as above */
 } AtlChecksum;
 
+/* NULL is fine. */
 void atl_checksum_free (AtlChecksum *self);
 
 /* What the file should contain; NULL when nobody knows. */

@@ -40,8 +40,11 @@ typedef struct
   GInputStream *body;   /* (owned) */
 } AtlHttpResponse;
 
+/* Ends what is still being read. A zeroed one is fine. */
 void atl_http_response_clear (AtlHttpResponse *response);
 
+/* Of one thread. Bodies come as they are stored, not compressed; SSL_CERT_FILE names other roots of
+ * trust. */
 SoupSession *atl_http_session_new (void);
 
 /* For slow-server tests: seconds of silence that sessions made from now on accept. */

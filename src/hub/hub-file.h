@@ -16,6 +16,7 @@ typedef struct
   guint64 size_bytes;
 } AtlHubFile;
 
+/* A zeroed one is fine. */
 void atl_hub_file_clear (AtlHubFile *file);
 
 /* Asks the hub (HF_ENDPOINT, else the public one) about `file` on the main branch of `repo`. What

@@ -113,6 +113,7 @@ typedef struct
   guint64 size_bytes; /* of all of them */
 } AtlOtherApp;
 
+/* NULL is fine. */
 void atl_other_app_free (AtlOtherApp *app);
 
 /* The apps that have models on this computer. Reads folders and Ollama's lists, changes nothing.

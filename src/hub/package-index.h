@@ -17,7 +17,9 @@ G_BEGIN_DECLS
 
 typedef struct _AtlPackageIndex AtlPackageIndex;
 
+/* As pip's files and environment say; nothing is asked yet. */
 AtlPackageIndex *atl_package_index_new (void);
+/* NULL is fine. */
 void atl_package_index_free (AtlPackageIndex *self);
 
 /* The address of the file called exactly `wheel` on the page of `package`, asking each index in

@@ -28,6 +28,7 @@ AtlPart *atl_part_open (const char *target, const char *key, GError **error);
 /* Closes it and keeps what is there. NULL is fine. */
 void atl_part_close (AtlPart *self);
 
+/* How many bytes of it are there. */
 guint64 atl_part_size (const AtlPart *self);
 
 /* NAME.part; borrowed. */

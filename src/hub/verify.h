@@ -41,8 +41,11 @@ typedef struct
   gboolean can_fetch;  /* where all of them come from is known */
 } AtlVerified;
 
+/* NULL is fine. */
 void atl_verified_free (AtlVerified *self);
 
+/* `path`: a model file, the first of several, or a folder with a model. The result is the caller's.
+ */
 void atl_library_verify_async (const char *path,
                                AtlHubProgressFunc progress,
                                gpointer progress_data,

@@ -42,6 +42,15 @@ silent_cb (j_common_ptr cinfo)
 {
 }
 
+/* libjpeg goes on with what is missing of a file that was cut off as grey. Other warnings are about
+ * nothing that is seen. */
+static void
+warning_cb (j_common_ptr cinfo, int level)
+{
+  if (level < 0 && cinfo->err->msg_code == JWRN_HIT_MARKER)
+    cinfo->err->error_exit (cinfo);
+}
+
 static void
 progress_cb (j_common_ptr cinfo)
 {
@@ -60,6 +69,7 @@ use_errors (Errors *errors, struct jpeg_error_mgr **slot)
   *slot = jpeg_std_error (&errors->base);
   errors->base.error_exit = error_exit_cb;
   errors->base.output_message = silent_cb;
+  errors->base.emit_message = warning_cb;
 }
 
 static gboolean

@@ -20,6 +20,9 @@ GList *atl_picture_text_keys (const AtlPicture *self);
 /* ATL_ERROR_NO_MEMORY in words. */
 void atl_picture_set_no_memory (GError **error);
 
+/* Pixels upright and opaque (over white), with the file's texts; ATL_ERROR_BAD_FILE,
+ * ATL_ERROR_FULL for one of more than `max_pixels`, ATL_ERROR_NO_MEMORY. Encoding writes the texts
+ * too; `quality` is 1 to 100. Any thread; the caller's. */
 AtlPicture *atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
 GBytes *atl_png_encode (const AtlPicture *self, GError **error);
 AtlPicture *atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);

@@ -98,6 +98,8 @@ gboolean atl_chat_param_set (AtlChatParams *self,
                              double value,
                              GError **error);
 
+/* All at what they are by themselves. A zeroed one may be cleared. `dest` of a copy is written
+ * over, not cleared. */
 void atl_chat_params_init (AtlChatParams *self);
 void atl_chat_params_clear (AtlChatParams *self);
 void atl_chat_params_copy (AtlChatParams *dest, const AtlChatParams *src);

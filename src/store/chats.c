@@ -191,75 +191,6 @@ atl_store_chat_suggest_title (AtlStore *self, gint64 id, const char *title, GErr
   return stmt != NULL && atl_db_run (self, stmt, _ ("naming the chat"), error, "is", id, title);
 }
 
-/* Copies the messages from the root down to `leaf` into `chat_id`. */
-static gboolean
-copy_path (AtlStore *self, const AtlTree *tree, int leaf, gint64 chat_id, GError **error)
-{
-  g_autoptr (GArray) path = g_array_new (FALSE, FALSE, sizeof (gint64));
-  gint64 parent = 0;
-
-  for (int i = leaf; i >= 0; i = tree->node[i].parent)
-    g_array_append_val (path, tree->node[i].id);
-  for (guint i = path->len; i-- > 0;)
-    {
-      g_autoptr (GError) local = NULL;
-      g_autoptr (AtlMessage) message =
-          atl_message_read (self, g_array_index (path, gint64, i), &local);
-
-      if (local != NULL)
-        {
-          g_propagate_error (error, g_steal_pointer (&local));
-          return FALSE;
-        }
-      if (message == NULL)
-        continue; /* cannot be read, and was reported */
-      message->chat_id = chat_id;
-      message->parent_id = parent;
-      if (message->state == ATL_MESSAGE_STREAMING)
-        message->state = ATL_MESSAGE_INTERRUPTED;
-      parent = atl_message_insert (self, message, error);
-      if (parent == 0)
-        return FALSE;
-    }
-  return TRUE;
-}
-
-gint64
-atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error)
-{
-  g_autoptr (AtlTree) tree = NULL;
-  gint64 source, copy = 0;
-  gboolean ok;
-
-  if (!atl_db_begin (self, error))
-    return 0;
-  ok = atl_message_chat (self, message_id, &source, error);
-  if (ok)
-    tree = atl_tree_load (self, source, error);
-  ok = tree != NULL;
-  if (ok && atl_tree_find (tree, message_id) < 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This message is no longer there"));
-      ok = FALSE;
-    }
-  if (ok)
-    {
-      g_autoptr (AtlStmt) stmt =
-          atl_db_stmt (self,
-                       "INSERT INTO chats (folder_id, title, auto_title, created_us, updated_us,"
-                       "  model_id, settings, system_prompt)"
-                       " SELECT folder_id, title, auto_title, ?2, ?2, model_id, settings,"
-                       "  system_prompt FROM chats WHERE id = ?1",
-                       error);
-
-      ok = stmt != NULL &&
-           atl_db_run (self, stmt, _ ("copying the chat"), error, "ii", source, g_get_real_time ());
-      copy = ok ? sqlite3_last_insert_rowid (self->db) : 0;
-    }
-  ok = ok && copy_path (self, tree, atl_tree_find (tree, message_id), copy, error);
-  return atl_db_end (self, ok, _ ("copying the chat"), error) ? copy : 0;
-}
-
 gint64
 atl_store_folder_add (AtlStore *self, const char *name, GError **error)
 {
@@ -283,16 +214,6 @@ atl_store_folder_rename (AtlStore *self, gint64 id, const char *name, GError **e
 
   g_return_val_if_fail (name != NULL, FALSE);
   return stmt != NULL && atl_db_run (self, stmt, _ ("renaming the folder"), error, "is", id, name);
-}
-
-gboolean
-atl_store_folder_move (AtlStore *self, gint64 id, gint64 position, GError **error)
-{
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self, "UPDATE folders SET position = ?2 WHERE id = ?1", error);
-
-  return stmt != NULL &&
-         atl_db_run (self, stmt, _ ("moving the folder"), error, "ii", id, position);
 }
 
 static AtlFolder *

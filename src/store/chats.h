@@ -48,6 +48,7 @@ typedef enum
   ATL_CHAT_SYSTEM_PROMPT = 1 << 6,
 } AtlChatFields;
 
+/* NULL is fine. */
 void atl_folder_free (AtlFolder *folder);
 void atl_chat_free (AtlChat *chat);
 
@@ -72,13 +73,10 @@ atl_store_chat_update (AtlStore *self, const AtlChat *chat, AtlChatFields fields
 gboolean
 atl_store_chat_suggest_title (AtlStore *self, gint64 id, const char *title, GError **error);
 
-/* A new chat that holds a copy of the path from the first message to `message_id`, with the same
- * folder, model, settings and system prompt. Its id, or 0 on error. */
-gint64 atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error);
-
+/* A new folder below those there are; its id, or 0 on error. Two may have the same name. */
 gint64 atl_store_folder_add (AtlStore *self, const char *name, GError **error);
+/* An id that is not there is no error. */
 gboolean atl_store_folder_rename (AtlStore *self, gint64 id, const char *name, GError **error);
-gboolean atl_store_folder_move (AtlStore *self, gint64 id, gint64 position, GError **error);
 /* By position, then name. (transfer full) (element-type AtlFolder) */
 GPtrArray *atl_store_folder_list (AtlStore *self, GError **error);
 

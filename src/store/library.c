@@ -25,17 +25,6 @@ atl_model_row_free (AtlModelRow *row)
   g_free (row);
 }
 
-void
-atl_measurement_free (AtlMeasurement *measurement)
-{
-  if (measurement == NULL)
-    return;
-  g_free (measurement->model);
-  g_free (measurement->device);
-  g_free (measurement->what);
-  g_free (measurement);
-}
-
 static AtlModelRow *
 model_from_row (AtlStore *self, AtlStmt *stmt)
 {
@@ -156,66 +145,4 @@ atl_store_model_crashed (AtlStore *self, const char *path, guint *n_crashes, GEr
   if (n_crashes != NULL)
     *n_crashes = row->n_crashes;
   return TRUE;
-}
-
-gboolean
-atl_store_model_forget (AtlStore *self, const char *path, GError **error)
-{
-  g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "DELETE FROM models WHERE path = ?1", error);
-
-  return stmt != NULL && atl_db_run (self, stmt, _ ("removing the model"), error, "s", path);
-}
-
-gboolean
-atl_store_measurement_save (AtlStore *self,
-                            const char *model,
-                            const char *device,
-                            const char *what,
-                            double value,
-                            GError **error)
-{
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self,
-                   "INSERT INTO measurements (model, device, what, value, measured_us)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"
-                   "  value = excluded.value, measured_us = excluded.measured_us",
-                   error);
-
-  g_return_val_if_fail (model != NULL && device != NULL && what != NULL, FALSE);
-  return stmt != NULL && atl_db_run (self, stmt, _ ("saving a measurement"), error, "sssdi", model,
-                                     device, what, value, g_get_real_time ());
-}
-
-static AtlMeasurement *
-measurement_from_row (AtlStore *self, AtlStmt *stmt)
-{
-  AtlMeasurement *m = g_new0 (AtlMeasurement, 1);
-
-  m->model = atl_db_text (self, stmt, 0);
-  m->device = atl_db_text (self, stmt, 1);
-  m->what = atl_db_text (self, stmt, 2);
-  m->value = sqlite3_column_double (stmt, 3);
-  m->measured_us = sqlite3_column_int64 (stmt, 4);
-  return m;
-}
-
-GPtrArray *
-atl_store_measurement_list (AtlStore *self, const char *model, GError **error)
-{
-  g_autoptr (GPtrArray) list =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_measurement_free);
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self,
-                   "SELECT model, device, what, value, measured_us FROM measurements"
-                   " WHERE model = ?1 ORDER BY device, what",
-                   error);
-
-  g_return_val_if_fail (model != NULL, NULL);
-  if (stmt == NULL)
-    return NULL;
-  atl_stmt_bind (stmt, "s", model);
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) measurement_from_row,
-                         _ ("listing measurements"), error)
-             ? g_steal_pointer (&list)
-             : NULL;
 }

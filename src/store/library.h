@@ -1,4 +1,4 @@
-/* What the store remembers about model files, and what was measured with them.
+/* What the store remembers about model files.
  *
  * The files themselves are hub/library.h's: a row here may name a file that is gone, and a file may
  * have no row yet.
@@ -35,6 +35,7 @@ typedef struct
   guint n_crashes;     /* since it last ran well */
 } AtlModelRow;
 
+/* NULL is fine. */
 void atl_model_row_free (AtlModelRow *row);
 
 /* Adds, or updates the row of that path: name, size, and those of kind, architecture, sha256 and
@@ -54,32 +55,6 @@ gboolean atl_store_model_used (AtlStore *self, const char *path, GError **error)
 gboolean
 atl_store_model_crashed (AtlStore *self, const char *path, guint *n_crashes, GError **error);
 
-gboolean atl_store_model_forget (AtlStore *self, const char *path, GError **error);
-
-/* --- Measurements: (model, device, what) -> the newest value --- */
-
-typedef struct
-{
-  char *model;  /* path or SHA-256 */
-  char *device; /* as the engine names it */
-  char *what;   /* with its unit: "decode_tokens_per_s", "load_ms", "peak_bytes" */
-  double value;
-  gint64 measured_us;
-} AtlMeasurement;
-
-void atl_measurement_free (AtlMeasurement *measurement);
-
-gboolean atl_store_measurement_save (AtlStore *self,
-                                     const char *model,
-                                     const char *device,
-                                     const char *what,
-                                     double value,
-                                     GError **error);
-
-/* Of one model on all devices, by device and what. (transfer full) (element-type AtlMeasurement) */
-GPtrArray *atl_store_measurement_list (AtlStore *self, const char *model, GError **error);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlModelRow, atl_model_row_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlMeasurement, atl_measurement_free)
 
 G_END_DECLS

@@ -54,6 +54,7 @@ typedef struct
   guint n_branches; /* siblings including itself, at least 1 */
 } AtlMessage;
 
+/* NULL is fine. */
 void atl_message_free (AtlMessage *message);
 
 /* "system", "user", "assistant", "tool"; static. */
@@ -112,6 +113,8 @@ atl_store_message_set_content (AtlStore *self, gint64 id, const char *content, G
 
 /* --- Reading --- */
 
+/* The caller's, with its place among its siblings. ATL_ERROR_NOT_FOUND also for one that is in the
+ * trash or cannot be read. */
 AtlMessage *atl_store_message_get (AtlStore *self, gint64 id, GError **error);
 
 /* The shown path from root to leaf, oldest first. A row that cannot be read ends up in

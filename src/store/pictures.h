@@ -43,6 +43,7 @@ typedef struct
   gint64 changed_us;  /* when the file was written */
 } AtlPictureRow;
 
+/* NULL is fine. */
 void atl_picture_row_free (AtlPictureRow *row);
 
 /* What a grid of many pictures needs to know of each. */
@@ -70,6 +71,7 @@ atl_store_picture_list (AtlStore *self, const char *words, gboolean only_starred
 /* All paths that have a row, the trash included: char * -> gint64 *, its id. (transfer full) */
 GHashTable *atl_store_picture_paths (AtlStore *self, GError **error);
 
+/* ATL_ERROR_NOT_FOUND when it is not there. */
 gboolean atl_store_picture_star (AtlStore *self, gint64 id, gboolean starred, GError **error);
 
 /* The file lies elsewhere now. ATL_ERROR_BUSY when that path has a row of its own. */

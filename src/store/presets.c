@@ -67,21 +67,6 @@ atl_store_preset_list (AtlStore *self, GError **error)
 }
 
 gboolean
-atl_store_preset_rename (AtlStore *self, gint64 id, const char *name, GError **error)
-{
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self, "UPDATE OR IGNORE presets SET name = ?2 WHERE id = ?1", error);
-
-  g_return_val_if_fail (name != NULL, FALSE);
-  if (stmt == NULL || !atl_db_run (self, stmt, _ ("renaming the preset"), error, "is", id, name))
-    return FALSE;
-  if (sqlite3_changes (self->db) == 1)
-    return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("There is a preset called “%s” already"), name);
-  return FALSE;
-}
-
-gboolean
 atl_store_preset_remove (AtlStore *self, gint64 id, GError **error)
 {
   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "DELETE FROM presets WHERE id = ?1", error);

@@ -19,6 +19,7 @@ typedef struct
   gint64 updated_us;
 } AtlPreset;
 
+/* NULL is fine. */
 void atl_preset_free (AtlPreset *preset);
 
 /* Adds, or replaces the one of that name. Its id, or 0 on error. */
@@ -27,9 +28,6 @@ atl_store_preset_save (AtlStore *self, const char *name, const char *settings_js
 
 /* By name. (transfer full) (element-type AtlPreset) */
 GPtrArray *atl_store_preset_list (AtlStore *self, GError **error);
-
-/* ATL_ERROR_BUSY when the new name is taken. */
-gboolean atl_store_preset_rename (AtlStore *self, gint64 id, const char *name, GError **error);
 
 /* For undo, keep the struct and save it again. */
 gboolean atl_store_preset_remove (AtlStore *self, gint64 id, GError **error);

@@ -89,7 +89,8 @@ static const char sql_2[] = //
     "CREATE TRIGGER chat_search_enter AFTER UPDATE OF title ON chats BEGIN"
     "  INSERT INTO chat_search (rowid, title) VALUES (new.id, new.title); END;";
 
-/* 3: presets, the library of models, measurements. */
+/* 3: presets, the library of models. (Measurements were never written: what a picture takes is kept
+ * by client/picture-rates.h.) */
 static const char sql_3[] = //
     "CREATE TABLE presets ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"

@@ -30,6 +30,7 @@ typedef struct
   gint64 created_us; /* of the message, or updated_us of the chat */
 } AtlSearchHit;
 
+/* NULL is fine. */
 void atl_search_hit_free (AtlSearchHit *hit);
 
 /* Matching titles first, then messages, each newest first, `limit` at most of either. An empty

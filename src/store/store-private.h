@@ -75,6 +75,7 @@ void atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, 
 /* TRUE when `rc` says that the file itself is damaged. */
 gboolean atl_db_is_damage (int rc);
 
+/* For atl_store_take_reports(): a sentence, kept once however often it is said. */
 G_GNUC_PRINTF (2, 3)
 void atl_store_report (AtlStore *self, const char *format, ...);
 

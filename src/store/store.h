@@ -1,5 +1,4 @@
-/* Everything a person made, on disk: chats, messages, presets, the library of models, pictures,
- * measurements.
+/* Everything a person made, on disk: chats, messages, presets, the library of models, pictures.
  *
  * One SQLite file (WAL, synchronous=FULL) in $XDG_DATA_HOME/atelier, shared safely by several
  * processes. A function that reports success has committed: the data survives kill -9 and, on a

@@ -7,15 +7,6 @@
 
 #include "store/message-rows.h"
 
-void
-atl_trash_item_free (AtlTrashItem *item)
-{
-  if (item == NULL)
-    return;
-  g_free (item->title);
-  g_free (item);
-}
-
 /* Runs `sql` on (id, now); FALSE with NOT_FOUND when nothing changed. */
 static gboolean
 change (AtlStore *self, const char *sql, gint64 id, gint64 now, const char *doing, GError **error)
@@ -96,45 +87,6 @@ atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
   if (!atl_db_begin (self, error))
     return FALSE;
   return atl_db_end (self, restore_message (self, id, error), _ ("restoring it"), error);
-}
-
-static AtlTrashItem *
-item_from_row (AtlStore *self, AtlStmt *stmt)
-{
-  AtlTrashItem *item = g_new0 (AtlTrashItem, 1);
-
-  item->kind = sqlite3_column_int (stmt, 0);
-  item->id = sqlite3_column_int64 (stmt, 1);
-  item->title = atl_db_text (self, stmt, 2);
-  if (item->title == NULL)
-    item->title = g_strdup ("");
-  item->trashed_us = sqlite3_column_int64 (stmt, 3);
-  return item;
-}
-
-GPtrArray *
-atl_store_trash_list (AtlStore *self, GError **error)
-{
-  g_autoptr (GPtrArray) list =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_trash_item_free);
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self,
-                   "SELECT 0, id, title, trashed_us FROM chats WHERE trashed_us NOTNULL"
-                   " UNION ALL SELECT 1, id, substr (content, 1, 80), trashed_us FROM messages"
-                   "  WHERE trashed_us NOTNULL AND trash_root = id"
-                   " UNION ALL SELECT 2, id, name, trashed_us FROM folders"
-                   "  WHERE trashed_us NOTNULL"
-                   " UNION ALL SELECT 3, id, path, trashed_us FROM pictures"
-                   "  WHERE trashed_us NOTNULL"
-                   " ORDER BY 4 DESC, 2 DESC",
-                   error);
-
-  if (stmt == NULL)
-    return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) item_from_row, _ ("listing the trash"),
-                         error)
-             ? g_steal_pointer (&list)
-             : NULL;
 }
 
 int

@@ -26,29 +26,14 @@ typedef enum
   ATL_TRASH_PICTURE,
 } AtlTrashKind;
 
-typedef struct
-{
-  AtlTrashKind kind;
-  gint64 id;
-  char *title; /* of the chat, name of the folder, beginning of the message, path of the picture */
-  gint64 trashed_us;
-} AtlTrashItem;
-
-void atl_trash_item_free (AtlTrashItem *item);
-
 /* ATL_ERROR_NOT_FOUND when it is not there or in the trash already. */
 gboolean atl_store_trash (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error);
 
 /* Undo. A restored message is shown again; so are trashed messages above it. */
 gboolean atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error);
 
-/* Newest first. (transfer full) (element-type AtlTrashItem) */
-GPtrArray *atl_store_trash_list (AtlStore *self, GError **error);
-
 /* Destroys what was trashed before `before_us` (0: ATL_TRASH_DAYS days ago). Returns how many
  * items, or -1 on error. The window calls it once after its start. */
 int atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTrashItem, atl_trash_item_free)
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 
 #include "app/images/images-page.h"
 #include "app/words.h"
+#include "atelier-config.h"
 
 #define WAIT_S 60
 
@@ -192,4 +193,37 @@ app_remove_models (void)
 
   g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
                 NULL);
+}
+
+/* --- Cases --- */
+
+static void
+start_afresh (gpointer fixture, gconstpointer data)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autoptr (GSettings) settings = g_settings_new (ATL_APP_ID);
+  g_autoptr (GSettingsSchema) schema = NULL;
+  g_auto (GStrv) keys = NULL;
+
+  app_remove_tree (folder);
+  g_object_get (settings, "settings-schema", &schema, NULL);
+  keys = g_settings_schema_list_keys (schema);
+  for (guint i = 0; keys[i] != NULL; i++)
+    g_settings_reset (settings, keys[i]);
+}
+
+static void
+run_case (gpointer fixture, gconstpointer test)
+{
+  (*(AppCase const *) test) ();
+}
+
+void
+app_add_case (const char *name, AppCase test)
+{
+  /* A pointer to a function is no pointer to data. */
+  AppCase *kept = g_new (AppCase, 1);
+
+  *kept = test;
+  g_test_add_vtable (name, 0, kept, start_afresh, run_case, NULL);
 }

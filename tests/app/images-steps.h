@@ -35,3 +35,8 @@ gboolean app_is_drawing (gpointer f);
 /* What is given to begin with (a file of 72 pixels' width) is in front on the canvas `picture`
  * until the next is drawn; without it the result is. */
 void app_check_start (AppFixture *f, GtkWidget *picture, const char *path);
+
+/* A case that begins without pictures and with the settings' defaults, whatever those before it
+ * drew, saved and chose. */
+typedef void (*AppCase) (void);
+void app_add_case (const char *name, AppCase test);

@@ -196,6 +196,15 @@ test_unsaved (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_draft_kept (gpointer f)
+{
+  g_autofree char *draft = atl_store_setting_get (
+      atl_session_get_store (((AppFixture *) f)->session), "images-draft", NULL);
+
+  return draft != NULL && strstr (draft, "half a sent") != NULL;
+}
+
 /* Text typed into the prompt is on the disk soon, and there again in the next window. */
 static void
 test_draft (void)
@@ -209,7 +218,7 @@ test_draft (void)
   app_fixture_spin (100);
   view = app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view");
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "half a sent", -1);
-  app_fixture_spin (900);
+  g_assert_true (app_fixture_wait (is_draft_kept, &f, WAIT_S));
   again = atl_session_new (f.dir, NULL);
   g_assert_cmpstr (atl_pictures_session_get_settings (atl_pictures_session_get (again))->prompt, ==,
                    "half a sent");
@@ -287,12 +296,15 @@ test_fold (void)
 
 /* --- Pictures that go in --- */
 
-/* A file that an earlier test made. */
+/* A file that is drawn now. */
 static char *
-some_picture (void)
+draw_some_picture (AppFixture *f)
 {
   g_autofree char *folder = atl_pictures_dir ();
 
+  app_set_up_picture (f, "a red fox", 3, 1);
+  app_create (f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, f, WAIT_S));
   return g_build_filename (folder, "a red fox.png", NULL);
 }
 
@@ -302,11 +314,13 @@ has_start (gpointer f)
   return atl_pictures_session_get_start (app_pictures (f)) != NULL;
 }
 
+/* Draws a picture, and sets up `prompt` to begin with it. */
 static void
-begin_with (AppFixture *f)
+begin_with_picture (AppFixture *f, const char *prompt)
 {
-  g_autofree char *path = some_picture ();
+  g_autofree char *path = draw_some_picture (f);
 
+  app_set_up_picture (f, prompt, 2, 1);
   g_assert_true (
       gtk_widget_activate_action (f->window->images_page, "images.use-as-start", "s", path));
   g_assert_true (app_fixture_wait (has_start, f, WAIT_S));
@@ -321,8 +335,7 @@ test_paint (void)
   AtlMask *mask;
 
   app_start_drawing (&f);
-  app_set_up_picture (&f, "a painted one", 2, 1);
-  begin_with (&f);
+  begin_with_picture (&f, "a painted one");
   g_assert_cmpstr (app_draft (&f)->shape, ==, "");
   app_draft (&f)->width = 72;
   app_draft (&f)->height = 64;
@@ -367,8 +380,7 @@ test_extend (void)
   g_autoptr (GdkPixbuf) pixbuf = NULL;
 
   app_start_drawing (&f);
-  app_set_up_picture (&f, "an extended one", 2, 1);
-  begin_with (&f);
+  begin_with_picture (&f, "an extended one");
   gtk_widget_activate_action (f.window->images_page, "images.extend-canvas", NULL);
   app_fixture_spin (200);
   editor = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_EXTEND_EDITOR, NULL, NULL);
@@ -469,10 +481,12 @@ static void
 test_restore (void)
 {
   AppFixture f;
-  g_autofree char *path = some_picture ();
-  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autofree char *path = NULL;
+  g_autoptr (GFile) file = NULL;
 
   app_start_drawing (&f);
+  path = draw_some_picture (&f);
+  file = g_file_new_for_path (path);
   app_set_up_picture (&f, "something else", 9, 1);
   atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page),
                         app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view"), file);
@@ -484,6 +498,12 @@ test_restore (void)
   app_fixture_stop (&f);
 }
 
+static void
+notice_cb (AtlSession *session, const char *sentence, gboolean *is_told)
+{
+  *is_told |= *sentence != '\0';
+}
+
 /* A file that is no picture is refused in words, and nothing begins with it. */
 static void
 test_no_picture (void)
@@ -491,11 +511,13 @@ test_no_picture (void)
   AppFixture f;
   g_autofree char *path = g_build_filename (app_models_dir, "no.png", NULL);
   g_autoptr (GFile) file = g_file_new_for_path (path);
+  gboolean is_told = FALSE;
 
   g_assert_true (g_file_set_contents (path, "\x89PNG\r\n\x1a\nnothing", -1, NULL));
   app_start_drawing (&f);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &is_told);
   atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page), NULL, file);
-  app_fixture_spin (700);
+  app_assert_soon (is_told);
   g_assert_null (app_draft (&f)->start);
   app_fixture_stop (&f);
 }
@@ -525,8 +547,6 @@ test_starter (void)
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   app_fixture_spin (700);
   app_fixture_shot (GTK_WIDGET (f.window), "images-starter");
-  /* The other tests begin with their own. */
-  g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
   app_fixture_stop (&f);
   g_setenv ("ATELIER_PICTURE_STARTER", "/nonexistent", TRUE);
 }
@@ -538,21 +558,21 @@ main (int argc, char **argv)
 
   app_fixture_init (&argc, &argv);
   app_unpack_models ();
-  g_test_add_func ("/images/starter", test_starter);
-  g_test_add_func ("/images/narrow", test_narrow);
-  g_test_add_func ("/images/fold", test_fold);
-  g_test_add_func ("/images/draft", test_draft);
-  g_test_add_func ("/images/create", test_create);
-  g_test_add_func ("/images/stop", test_stop);
-  g_test_add_func ("/images/stop-late", test_stop_late);
-  g_test_add_func ("/images/crash", test_crash);
-  g_test_add_func ("/images/unsaved", test_unsaved);
-  g_test_add_func ("/images/paint", test_paint);
-  g_test_add_func ("/images/extend", test_extend);
-  g_test_add_func ("/images/seed", test_seed);
-  g_test_add_func ("/images/restore", test_restore);
-  g_test_add_func ("/images/lora", test_lora);
-  g_test_add_func ("/images/no-picture", test_no_picture);
+  app_add_case ("/images/starter", test_starter);
+  app_add_case ("/images/narrow", test_narrow);
+  app_add_case ("/images/fold", test_fold);
+  app_add_case ("/images/draft", test_draft);
+  app_add_case ("/images/create", test_create);
+  app_add_case ("/images/stop", test_stop);
+  app_add_case ("/images/stop-late", test_stop_late);
+  app_add_case ("/images/crash", test_crash);
+  app_add_case ("/images/unsaved", test_unsaved);
+  app_add_case ("/images/paint", test_paint);
+  app_add_case ("/images/extend", test_extend);
+  app_add_case ("/images/seed", test_seed);
+  app_add_case ("/images/restore", test_restore);
+  app_add_case ("/images/lora", test_lora);
+  app_add_case ("/images/no-picture", test_no_picture);
   status = g_test_run ();
   app_remove_models ();
   return status;

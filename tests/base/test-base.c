@@ -1,4 +1,5 @@
 /* The lowest folder: checked sizes, element types, file maps, JSON, checkpoints. */
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -204,6 +205,26 @@ test_json_large (void)
   g_assert_nonnull (root);
 }
 
+/* Python writes numbers without end into settings, which JSON does not have. */
+static void
+test_json_infinity (void)
+{
+  static const char text[] = "{\"limit\": [0.0, Infinity], \"least\": -Infinity, "
+                             "\"Infinity\": \"\\\"Infinity\", \"half\": \"\\ud800\"}";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) root = atl_json_parse (text, sizeof text - 1, "text", &error);
+  JsonObject *o;
+
+  g_assert_no_error (error);
+  o = json_node_get_object (root);
+  g_assert_true (isinf (json_array_get_double_element (atl_json_array (o, "limit"), 1)));
+  g_assert_true (atl_json_double (o, "least", 0) < 0 && isinf (atl_json_double (o, "least", 0)));
+  g_assert_cmpstr (atl_json_string (o, "Infinity", ""), ==, "\"Infinity");
+  g_assert_cmpstr (atl_json_string (o, "half", ""), ==, "\357\277\275");
+  g_assert_null (atl_json_parse ("[Infinite]", 10, "word", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+}
+
 /* What json-glib reads beside JSON, where brackets count otherwise: with a million of them it would
  * have no stack left. */
 static void
@@ -379,6 +400,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/json", test_json);
   g_test_add_func ("/base/json-alike", test_json_alike);
   g_test_add_func ("/base/json-large", test_json_large);
+  g_test_add_func ("/base/json-infinity", test_json_infinity);
   g_test_add_func ("/base/json-beside", test_json_beside);
   g_test_add_func ("/base/json-halves", test_json_halves);
   g_test_add_func ("/base/json-write", test_json_write);

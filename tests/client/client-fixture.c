@@ -142,20 +142,6 @@ fixture_inspect (AtlClient *client, const char *path, const AtlLoadOptions *opti
   return info;
 }
 
-gint64
-fixture_count (
-    AtlClient *client, AtlModel *model, const char *text, gboolean is_messages, GError **error)
-{
-  Waiting waiting = { 0 };
-  gint64 n;
-
-  atl_client_count_tokens_async (client, model, text, is_messages, NULL, done_cb, &waiting);
-  g_assert_true (fixture_wait (&waiting.is_done, WAIT_MS));
-  n = atl_client_count_tokens_finish (client, waiting.result, error);
-  g_object_unref (waiting.result);
-  return n;
-}
-
 /* --- Answers --- */
 
 static void

@@ -57,8 +57,6 @@ AtlModelInfo *fixture_inspect (AtlClient *client,
                                const char *path,
                                const AtlLoadOptions *options,
                                GError **error);
-gint64 fixture_count (
-    AtlClient *client, AtlModel *model, const char *text, gboolean is_messages, GError **error);
 
 /* Takes the job. */
 Answer *answer_new (AtlChatJob *job);

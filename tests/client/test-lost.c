@@ -1,4 +1,5 @@
 /* The engine ends, hangs, or keeps ending: the client says so in time, in words, and goes on. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -186,6 +187,26 @@ test_paused (Fixture *fixture, gconstpointer data)
   g_test_skip ("this machine stood still again and again: a short pause was not tried");
 }
 
+/* The state of a process that may be called anything follows the last bracket. Asked between fork
+ * and exec: without memory of its own. */
+static gboolean
+stands_still (GPid pid)
+{
+  char path[64], stat[512];
+  const char *end;
+  int fd;
+  gssize n;
+
+  g_snprintf (path, sizeof path, "/proc/%d/stat", pid);
+  fd = open (path, O_RDONLY | O_CLOEXEC);
+  n = fd >= 0 ? read (fd, stat, sizeof stat - 1) : 0;
+  if (fd >= 0)
+    close (fd);
+  stat[MAX (n, 0)] = '\0';
+  end = strrchr (stat, ')');
+  return end != NULL && strlen (end) > 2 && end[2] == 'T';
+}
+
 /* Both stood still, as after Ctrl-Z in a terminal: nobody was silent. */
 static void
 test_both_stood (Fixture *fixture, gconstpointer data)
@@ -200,11 +221,15 @@ test_both_stood (Fixture *fixture, gconstpointer data)
   waker = fork ();
   if (waker == 0)
     {
-      const struct timespec long_time = { .tv_sec = 12 };
+      const struct timespec long_time = { .tv_sec = 12 }, short_time = { .tv_nsec = 10000000 };
+      GPid parent = getppid ();
 
+      /* However long it took them to be stopped. */
+      while (getppid () == parent && !(stands_still (engine) && stands_still (parent)))
+        nanosleep (&short_time, NULL);
       nanosleep (&long_time, NULL);
       kill (engine, SIGCONT);
-      kill (getppid (), SIGCONT);
+      kill (parent, SIGCONT);
       _exit (0);
     }
   kill (engine, SIGSTOP);

@@ -5,75 +5,7 @@
 
 #include "engine/convert/hf.h"
 #include "engine/tensor/quants/dequant.h"
-
-static void
-add_text (AtlCheckpoint *cp, const char *key, const char *text)
-{
-  AtlMetaValue value = { .type = ATL_META_STRING };
-
-  value.v_string.chars = text;
-  value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_number (AtlCheckpoint *cp, const char *key, double number)
-{
-  AtlMetaValue value = { .type = ATL_META_FLOAT, .v_float = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_tensor (AtlCheckpoint *cp,
-            const char *name,
-            AtlDType dtype,
-            guint n_dims,
-            const gint64 *dim,
-            gconstpointer data,
-            gsize size)
-{
-  AtlTensorInfo info = { .name = name, .dtype = dtype, .n_dims = n_dims, .size_bytes = size };
-
-  for (guint i = 0; i < n_dims; i++)
-    info.dim[i] = dim[i];
-  info.data = data;
-  g_assert_true (atl_checkpoint_add_tensor (cp, &info, NULL));
-}
-
-static guint64
-get_uint (const AtlCheckpoint *cp, const char *key)
-{
-  guint64 value = G_MAXUINT;
-
-  g_assert_true (atl_checkpoint_get_uint (cp, key, 0, G_MAXUINT - 1, &value, NULL));
-  return value;
-}
-
-static AtlCheckpoint *
-translate (AtlCheckpoint *hf)
-{
-  g_autoptr (GError) error = NULL;
-  AtlCheckpoint *cp = atl_hf_translate (hf, &error);
-
-  g_assert_no_error (error);
-  atl_checkpoint_unref (hf);
-  return cp;
-}
-
-static AtlCheckpoint *
-make (const char *type)
-{
-  AtlCheckpoint *hf = atl_checkpoint_new ("model");
-
-  add_text (hf, "model_type", type);
-  add_number (hf, "num_hidden_layers", 2);
-  add_number (hf, "hidden_size", 64);
-  add_number (hf, "intermediate_size", 100);
-  add_number (hf, "num_attention_heads", 4);
-  add_number (hf, "num_key_value_heads", 2);
-  return hf;
-}
+#include "hf-fixture.h"
 
 /* Row r of expert e is scaled by 2^(4 e + r), its values count through the sixteen codes. */
 static void
@@ -82,20 +14,20 @@ test_mxfp4 (void)
   static const gint64 blocks_dim[] = { 2, 4, 1, 16 }, bias_dim[] = { 2, 4 };
   static const float biases[8] = { 0, 1, 2, 3, 10, 11, 12, 13 };
   guint8 blocks[8 * 16], scales[8];
-  AtlCheckpoint *hf = make ("gpt_oss"), *cp;
+  AtlCheckpoint *hf = hf_make ("gpt_oss"), *cp;
   const AtlTensorInfo *gate, *up, *bias;
 
   for (guint i = 0; i < sizeof blocks; i++)
     blocks[i] = (guint8) ((2 * i) % 16 | (2 * i + 1) % 16 << 4);
   for (guint i = 0; i < sizeof scales; i++)
     scales[i] = (guint8) (127 + i);
-  add_tensor (hf, "model.layers.0.mlp.experts.gate_up_proj_blocks", ATL_DTYPE_U8, 4, blocks_dim,
-              blocks, sizeof blocks);
-  add_tensor (hf, "model.layers.0.mlp.experts.gate_up_proj_scales", ATL_DTYPE_U8, 3, blocks_dim,
-              scales, sizeof scales);
-  add_tensor (hf, "model.layers.0.mlp.experts.gate_up_proj_bias", ATL_DTYPE_F32, 2, bias_dim,
-              biases, sizeof biases);
-  cp = translate (hf);
+  hf_add_tensor_of (hf, "model.layers.0.mlp.experts.gate_up_proj_blocks", ATL_DTYPE_U8, 4,
+                    blocks_dim, blocks, sizeof blocks);
+  hf_add_tensor_of (hf, "model.layers.0.mlp.experts.gate_up_proj_scales", ATL_DTYPE_U8, 3,
+                    blocks_dim, scales, sizeof scales);
+  hf_add_tensor_of (hf, "model.layers.0.mlp.experts.gate_up_proj_bias", ATL_DTYPE_F32, 2, bias_dim,
+                    biases, sizeof biases);
+  cp = hf_translate_taken (hf);
   gate = atl_checkpoint_find (cp, "blk.0.ffn_gate_exps.weight");
   up = atl_checkpoint_find (cp, "blk.0.ffn_up_exps.weight");
   g_assert_true (gate != NULL && up != NULL);
@@ -128,63 +60,6 @@ test_mxfp4 (void)
   atl_checkpoint_unref (cp);
 }
 
-static void
-add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n)
-{
-  AtlMetaValue value = { .type = ATL_META_ARRAY };
-
-  value.v_array.elem_type = ATL_META_FLOAT;
-  value.v_array.n = n;
-  value.v_array.elems = (gpointer) numbers;
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n)
-{
-  AtlMetaValue value = { .type = ATL_META_ARRAY };
-
-  value.v_array.elem_type = ATL_META_STRING;
-  value.v_array.n = n;
-  value.v_array.elems = (gpointer) words;
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-/* A tensor of n float32 numbers 0, 1, 2, … */
-static void
-add_counted (AtlCheckpoint *cp, const char *name, guint n_dims, const gint64 *dim)
-{
-  gsize n = 1;
-  float *values;
-
-  for (guint i = 0; i < n_dims; i++)
-    n *= (gsize) dim[i];
-  values = g_new (float, n);
-  for (gsize i = 0; i < n; i++)
-    values[i] = (float) i;
-  atl_checkpoint_take (cp, values, g_free);
-  add_tensor (cp, name, ATL_DTYPE_F32, n_dims, dim, values, n * sizeof (float));
-}
-
-/* All numbers of a tensor, read in steps of `step` rows. */
-static void
-check_numbers (const AtlCheckpoint *cp, const char *name, const float *want, gsize n, gint64 step)
-{
-  const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
-  g_autofree float *got = g_new (float, n);
-  gint64 n_rows;
-
-  g_assert_nonnull (info);
-  g_assert_cmpint (info->dtype, ==, ATL_DTYPE_F32);
-  g_assert_cmpuint (info->size_bytes, ==, n * sizeof (float));
-  n_rows = atl_tensor_info_n_rows (info);
-  for (gint64 r = 0; r < n_rows; r += step)
-    atl_tensor_info_read (info, r, MIN (step, n_rows - r),
-                          (guint8 *) got + (gsize) r * (info->size_bytes / (gsize) n_rows));
-  for (gsize i = 0; i < n; i++)
-    g_assert_cmpfloat_with_epsilon (got[i], want[i], 1e-6 * ABS (want[i]) + 1e-30);
-}
-
 /* gpt-oss without its own type: [expert, in, gates and ups by turns]. */
 static void
 test_turned_experts (void)
@@ -195,15 +70,15 @@ test_turned_experts (void)
   static const float ups[] = { 1, 5, 9, 3, 7, 11, 13, 17, 21, 15, 19, 23 };
   static const float down[] = { 0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11 };
   g_autoptr (GError) error = NULL;
-  AtlCheckpoint *hf = make ("gpt_oss"), *cp;
+  AtlCheckpoint *hf = hf_make ("gpt_oss"), *cp;
 
-  add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, dim);
-  add_counted (hf, "model.layers.0.mlp.experts.down_proj", 3, dim);
-  cp = translate (hf);
+  hf_add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, dim);
+  hf_add_counted (hf, "model.layers.0.mlp.experts.down_proj", 3, dim);
+  cp = hf_translate_taken (hf);
   for (gint64 step = 1; step <= 8; step++)
     {
-      check_numbers (cp, "blk.0.ffn_gate_exps.weight", gates, 12, step);
-      check_numbers (cp, "blk.0.ffn_up_exps.weight", ups, 12, step);
+      hf_check_numbers (cp, "blk.0.ffn_gate_exps.weight", gates, 12, step);
+      hf_check_numbers (cp, "blk.0.ffn_up_exps.weight", ups, 12, step);
     }
   g_assert_cmpint (atl_checkpoint_find (cp, "blk.0.ffn_down_exps.weight")->dim[1], ==, 4);
   {
@@ -216,8 +91,8 @@ test_turned_experts (void)
   }
   atl_checkpoint_unref (cp);
 
-  hf = make ("gpt_oss");
-  add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, odd);
+  hf = hf_make ("gpt_oss");
+  hf_add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, odd);
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_assert_nonnull (strstr (error->message, "mlp.experts.gate_up_proj"));
@@ -227,13 +102,13 @@ test_turned_experts (void)
 static AtlCheckpoint *
 make_delta (const char *type)
 {
-  AtlCheckpoint *hf = make (type);
+  AtlCheckpoint *hf = hf_make (type);
 
-  add_number (hf, "linear_num_key_heads", 2);
-  add_number (hf, "linear_num_value_heads", 4);
-  add_number (hf, "linear_key_head_dim", 2);
-  add_number (hf, "linear_value_head_dim", 2);
-  add_number (hf, "head_dim", 16);
+  hf_add_number (hf, "linear_num_key_heads", 2);
+  hf_add_number (hf, "linear_num_value_heads", 4);
+  hf_add_number (hf, "linear_key_head_dim", 2);
+  hf_add_number (hf, "linear_value_head_dim", 2);
+  hf_add_number (hf, "head_dim", 16);
   return hf;
 }
 
@@ -248,26 +123,26 @@ test_key_heads (void)
   g_autoptr (GError) error = NULL;
   AtlCheckpoint *hf = make_delta ("qwen3_next"), *cp;
 
-  add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, dim);
-  add_counted (hf, "model.layers.0.linear_attn.A_log", 1, list);
-  add_counted (hf, "model.layers.0.linear_attn.norm.weight", 1, list);
-  add_counted (hf, "model.layers.0.input_layernorm.weight", 1, list);
-  cp = translate (hf);
+  hf_add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, dim);
+  hf_add_counted (hf, "model.layers.0.linear_attn.A_log", 1, list);
+  hf_add_counted (hf, "model.layers.0.linear_attn.norm.weight", 1, list);
+  hf_add_counted (hf, "model.layers.0.input_layernorm.weight", 1, list);
+  cp = hf_translate_taken (hf);
   for (gint64 step = 1; step <= 16; step += 5)
     {
-      check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, step);
-      check_numbers (cp, "blk.0.attn_gate.weight", z, 8, step);
+      hf_check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, step);
+      hf_check_numbers (cp, "blk.0.attn_gate.weight", z, 8, step);
     }
-  check_numbers (cp, "blk.0.ssm_a", a, 4, 1);
-  check_numbers (cp, "blk.0.ssm_norm.weight", (const float[]){ 0, 1, 2, 3 }, 4, 1);
-  check_numbers (cp, "blk.0.attn_norm.weight", (const float[]){ 1, 2, 3, 4 }, 4, 1);
-  g_assert_cmpuint (get_uint (cp, "qwen3next.ssm.inner_size"), ==, 8);
-  g_assert_cmpuint (get_uint (cp, "qwen3next.full_attention_interval"), ==, 4);
-  g_assert_cmpuint (get_uint (cp, "qwen3next.rope.dimension_count"), ==, 4);
+  hf_check_numbers (cp, "blk.0.ssm_a", a, 4, 1);
+  hf_check_numbers (cp, "blk.0.ssm_norm.weight", (const float[]){ 0, 1, 2, 3 }, 4, 1);
+  hf_check_numbers (cp, "blk.0.attn_norm.weight", (const float[]){ 1, 2, 3, 4 }, 4, 1);
+  g_assert_cmpuint (hf_get_uint (cp, "qwen3next.ssm.inner_size"), ==, 8);
+  g_assert_cmpuint (hf_get_uint (cp, "qwen3next.full_attention_interval"), ==, 4);
+  g_assert_cmpuint (hf_get_uint (cp, "qwen3next.rope.dimension_count"), ==, 4);
   atl_checkpoint_unref (cp);
 
   hf = make_delta ("qwen3_next");
-  add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, bad);
+  hf_add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, bad);
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_assert_nonnull (strstr (error->message, "linear_attn.in_proj_qkvz"));
@@ -285,19 +160,19 @@ test_tiled_heads (void)
   const AtlMetaValue *recurrent;
   AtlCheckpoint *hf = make_delta ("qwen3_5"), *cp;
 
-  add_counted (hf, "model.language_model.layers.0.linear_attn.in_proj_qkv.weight", 2, rows);
-  add_counted (hf, "model.language_model.layers.0.linear_attn.out_proj.weight", 2, columns);
-  add_counted (hf, "model.language_model.layers.0.linear_attn.dt_bias", 1, list);
-  cp = translate (hf);
-  check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, 3);
-  check_numbers (cp, "blk.0.ssm_out.weight", out, 16, 2);
-  check_numbers (cp, "blk.0.ssm_dt.bias", (const float[]){ 0, 2, 1, 3 }, 4, 1);
+  hf_add_counted (hf, "model.language_model.layers.0.linear_attn.in_proj_qkv.weight", 2, rows);
+  hf_add_counted (hf, "model.language_model.layers.0.linear_attn.out_proj.weight", 2, columns);
+  hf_add_counted (hf, "model.language_model.layers.0.linear_attn.dt_bias", 1, list);
+  cp = hf_translate_taken (hf);
+  hf_check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, 3);
+  hf_check_numbers (cp, "blk.0.ssm_out.weight", out, 16, 2);
+  hf_check_numbers (cp, "blk.0.ssm_dt.bias", (const float[]){ 0, 2, 1, 3 }, 4, 1);
   atl_checkpoint_unref (cp);
 
   /* Layers attend where the list says so. */
   hf = make_delta ("qwen3_5");
-  add_words (hf, "layer_types", types, G_N_ELEMENTS (types));
-  cp = translate (hf);
+  hf_add_words (hf, "layer_types", types, G_N_ELEMENTS (types));
+  cp = hf_translate_taken (hf);
   recurrent = atl_checkpoint_meta (cp, "qwen35.attention.recurrent_layers");
   g_assert_true (recurrent != NULL && recurrent->type == ATL_META_ARRAY &&
                  recurrent->v_array.n == G_N_ELEMENTS (types));
@@ -314,33 +189,33 @@ test_multipliers (void)
   static const double five[] = { 0.5, 1, 2, 3, 0.25 };
   float want[22];
   g_autoptr (GError) error = NULL;
-  AtlCheckpoint *hf = make ("falcon_h1"), *cp;
+  AtlCheckpoint *hf = hf_make ("falcon_h1"), *cp;
 
-  add_number (hf, "mamba_d_ssm", 8);
-  add_number (hf, "mamba_n_heads", 2);
-  add_number (hf, "mamba_d_state", 2);
-  add_number (hf, "ssm_in_multiplier", 1.5);
-  add_number (hf, "key_multiplier", 0.3);
-  add_number (hf, "attention_in_multiplier", 2);
-  add_list (hf, "ssm_multipliers", five, 5);
-  add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
-  add_counted (hf, "model.layers.0.mamba.D", 1, list);
-  add_counted (hf, "model.layers.0.self_attn.k_proj.weight", 2, one);
-  cp = translate (hf);
+  hf_add_number (hf, "mamba_d_ssm", 8);
+  hf_add_number (hf, "mamba_n_heads", 2);
+  hf_add_number (hf, "mamba_d_state", 2);
+  hf_add_number (hf, "ssm_in_multiplier", 1.5);
+  hf_add_number (hf, "key_multiplier", 0.3);
+  hf_add_number (hf, "attention_in_multiplier", 2);
+  hf_add_list (hf, "ssm_multipliers", five, 5);
+  hf_add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
+  hf_add_counted (hf, "model.layers.0.mamba.D", 1, list);
+  hf_add_counted (hf, "model.layers.0.self_attn.k_proj.weight", 2, one);
+  cp = hf_translate_taken (hf);
   for (guint i = 0; i < 22; i++)
     want[i] = (float) i * 1.5f * (float) five[i < 8 ? 0 : i < 16 ? 1 : i < 18 ? 2 : i < 20 ? 3 : 4];
-  check_numbers (cp, "blk.0.ssm_in.weight", want, 22, 5);
-  check_numbers (cp, "blk.0.attn_k.weight", (const float[]){ 0, 0.6f }, 2, 1);
+  hf_check_numbers (cp, "blk.0.ssm_in.weight", want, 22, 5);
+  hf_check_numbers (cp, "blk.0.attn_k.weight", (const float[]){ 0, 0.6f }, 2, 1);
   g_assert_cmpint (atl_checkpoint_find (cp, "blk.0.ssm_d")->n_dims, ==, 2);
   atl_checkpoint_unref (cp);
 
   /* A list that is too short. */
-  hf = make ("falcon_h1");
-  add_number (hf, "mamba_d_ssm", 8);
-  add_number (hf, "mamba_n_heads", 2);
-  add_number (hf, "mamba_d_state", 2);
-  add_list (hf, "ssm_multipliers", five, 4);
-  add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
+  hf = hf_make ("falcon_h1");
+  hf_add_number (hf, "mamba_d_ssm", 8);
+  hf_add_number (hf, "mamba_n_heads", 2);
+  hf_add_number (hf, "mamba_d_state", 2);
+  hf_add_list (hf, "ssm_multipliers", five, 4);
+  hf_add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   atl_checkpoint_unref (hf);
@@ -354,62 +229,62 @@ test_gemma (void)
   static const gint64 dim[] = { 2, 1 };
   const AtlMetaValue *list;
   g_autoptr (GError) error = NULL;
-  AtlCheckpoint *hf = make ("gemma3n"), *cp;
+  AtlCheckpoint *hf = hf_make ("gemma3n"), *cp;
 
   /* Which layers are windowed has to be said. */
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
-  add_words (hf, "layer_types", types, 2);
-  add_list (hf, "activation_sparsity_pattern", pattern, 2);
-  add_number (hf, "num_kv_shared_layers", 1);
-  add_number (hf, "vocab_size", 4);
-  add_counted (hf, "model.language_model.embed_tokens_per_layer.weight", 2, dim);
-  cp = translate (hf);
+  hf_add_words (hf, "layer_types", types, 2);
+  hf_add_list (hf, "activation_sparsity_pattern", pattern, 2);
+  hf_add_number (hf, "num_kv_shared_layers", 1);
+  hf_add_number (hf, "vocab_size", 4);
+  hf_add_counted (hf, "model.language_model.embed_tokens_per_layer.weight", 2, dim);
+  cp = hf_translate_taken (hf);
   list = atl_checkpoint_meta (cp, "gemma3n.activation_sparsity_scale");
   g_assert_true (list != NULL && list->v_array.n == 2);
   g_assert_cmpfloat_with_epsilon (((const double *) list->v_array.elems)[0], 1.6448536, 1e-6);
   g_assert_true (isinf (((const double *) list->v_array.elems)[1]));
-  check_numbers (cp, "per_layer_token_embd.weight", (const float[]){ 0, 1, 0, 0 }, 4, 3);
+  hf_check_numbers (cp, "per_layer_token_embd.weight", (const float[]){ 0, 1, 0, 0 }, 4, 3);
   atl_checkpoint_unref (cp);
 
-  hf = make ("gemma4_text");
-  add_words (hf, "layer_types", types, 2);
-  add_number (hf, "head_dim", 8);
-  add_number (hf, "global_head_dim", 16);
-  add_text (hf, "rope_parameters.full_attention.rope_type", "proportional");
-  add_number (hf, "rope_parameters.full_attention.partial_rotary_factor", 0.25);
-  cp = translate (hf);
-  check_numbers (cp, "rope_freqs.weight",
-                 (const float[]){ 1, 1, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f }, 8, 1);
-  g_assert_cmpuint (get_uint (cp, "gemma4.rope.dimension_count"), ==, 16);
-  g_assert_cmpuint (get_uint (cp, "gemma4.rope.dimension_count_swa"), ==, 8);
+  hf = hf_make ("gemma4_text");
+  hf_add_words (hf, "layer_types", types, 2);
+  hf_add_number (hf, "head_dim", 8);
+  hf_add_number (hf, "global_head_dim", 16);
+  hf_add_text (hf, "rope_parameters.full_attention.rope_type", "proportional");
+  hf_add_number (hf, "rope_parameters.full_attention.partial_rotary_factor", 0.25);
+  cp = hf_translate_taken (hf);
+  hf_check_numbers (cp, "rope_freqs.weight",
+                    (const float[]){ 1, 1, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f }, 8, 1);
+  g_assert_cmpuint (hf_get_uint (cp, "gemma4.rope.dimension_count"), ==, 16);
+  g_assert_cmpuint (hf_get_uint (cp, "gemma4.rope.dimension_count_swa"), ==, 8);
   atl_checkpoint_unref (cp);
 }
 
 static void
 test_latent (void)
 {
-  AtlCheckpoint *hf = make ("deepseek_v3"), *cp;
+  AtlCheckpoint *hf = hf_make ("deepseek_v3"), *cp;
   gboolean norm = FALSE;
   double scale = 0;
 
-  add_number (hf, "qk_nope_head_dim", 48);
-  add_number (hf, "qk_rope_head_dim", 16);
-  add_number (hf, "v_head_dim", 24);
-  add_number (hf, "kv_lora_rank", 32);
-  add_number (hf, "head_dim", 16);
-  add_number (hf, "n_routed_experts", 8);
-  add_number (hf, "rope_scaling.factor", 40);
-  add_number (hf, "rope_scaling.mscale", 1);
-  add_number (hf, "rope_scaling.mscale_all_dim", 0.5);
-  add_text (hf, "rope_scaling.type", "yarn");
-  add_text (hf, "scoring_func", "sigmoid");
-  cp = translate (hf);
-  g_assert_cmpuint (get_uint (cp, "deepseek2.attention.key_length"), ==, 64);
-  g_assert_cmpuint (get_uint (cp, "deepseek2.attention.value_length"), ==, 24);
-  g_assert_cmpuint (get_uint (cp, "deepseek2.rope.dimension_count"), ==, 16);
-  g_assert_cmpuint (get_uint (cp, "deepseek2.expert_gating_func"), ==, 2);
-  g_assert_cmpuint (get_uint (cp, "deepseek2.expert_shared_count"), ==, 1);
+  hf_add_number (hf, "qk_nope_head_dim", 48);
+  hf_add_number (hf, "qk_rope_head_dim", 16);
+  hf_add_number (hf, "v_head_dim", 24);
+  hf_add_number (hf, "kv_lora_rank", 32);
+  hf_add_number (hf, "head_dim", 16);
+  hf_add_number (hf, "n_routed_experts", 8);
+  hf_add_number (hf, "rope_scaling.factor", 40);
+  hf_add_number (hf, "rope_scaling.mscale", 1);
+  hf_add_number (hf, "rope_scaling.mscale_all_dim", 0.5);
+  hf_add_text (hf, "rope_scaling.type", "yarn");
+  hf_add_text (hf, "scoring_func", "sigmoid");
+  cp = hf_translate_taken (hf);
+  g_assert_cmpuint (hf_get_uint (cp, "deepseek2.attention.key_length"), ==, 64);
+  g_assert_cmpuint (hf_get_uint (cp, "deepseek2.attention.value_length"), ==, 24);
+  g_assert_cmpuint (hf_get_uint (cp, "deepseek2.rope.dimension_count"), ==, 16);
+  g_assert_cmpuint (hf_get_uint (cp, "deepseek2.expert_gating_func"), ==, 2);
+  g_assert_cmpuint (hf_get_uint (cp, "deepseek2.expert_shared_count"), ==, 1);
   g_assert_true (atl_checkpoint_get_bool (cp, "deepseek2.expert_weights_norm", &norm, NULL));
   g_assert_true (norm);
   g_assert_true (atl_checkpoint_get_float (cp, "deepseek2.rope.scaling.yarn_log_multiplier", 0, 1,
@@ -422,8 +297,8 @@ test_latent (void)
   atl_checkpoint_unref (cp);
 
   /* Without the sizes of the heads nothing can be said. */
-  hf = make ("deepseek_v3");
-  add_number (hf, "qk_rope_head_dim", 16);
+  hf = hf_make ("deepseek_v3");
+  hf_add_number (hf, "qk_rope_head_dim", 16);
   g_assert_null (atl_hf_translate (hf, NULL));
   atl_checkpoint_unref (hf);
 }
@@ -435,7 +310,7 @@ test_mixed (void)
   static const gint64 dim[] = { 2, 1, 3 };
   static const float taps[6] = { 1, 2, 3, 4, 5, 6 };
   AtlMetaValue list = { .type = ATL_META_ARRAY };
-  AtlCheckpoint *hf = make ("lfm2"), *cp;
+  AtlCheckpoint *hf = hf_make ("lfm2"), *cp;
   const AtlMetaValue *heads;
   const AtlTensorInfo *conv;
   g_autoptr (GError) error = NULL;
@@ -446,15 +321,16 @@ test_mixed (void)
   list.v_array.n = 2;
   list.v_array.elems = types;
   g_assert_true (atl_checkpoint_add_meta (hf, "layer_types", &list, NULL));
-  add_number (hf, "block_multiple_of", 32);
-  add_tensor (hf, "model.layers.0.conv.conv.weight", ATL_DTYPE_F32, 3, dim, taps, sizeof taps);
-  cp = translate (hf);
+  hf_add_number (hf, "block_multiple_of", 32);
+  hf_add_tensor_of (hf, "model.layers.0.conv.conv.weight", ATL_DTYPE_F32, 3, dim, taps,
+                    sizeof taps);
+  cp = hf_translate_taken (hf);
   heads = atl_checkpoint_meta (cp, "lfm2.attention.head_count_kv");
   g_assert_true (heads != NULL && heads->type == ATL_META_ARRAY && heads->v_array.n == 2);
   g_assert_cmpint (((const gint64 *) heads->v_array.elems)[0], ==, 0);
   g_assert_cmpint (((const gint64 *) heads->v_array.elems)[1], ==, 2);
   /* two thirds of 100, up to a multiple of 32 */
-  g_assert_cmpuint (get_uint (cp, "lfm2.feed_forward_length"), ==, 96);
+  g_assert_cmpuint (hf_get_uint (cp, "lfm2.feed_forward_length"), ==, 96);
   conv = atl_checkpoint_find (cp, "blk.0.shortconv.conv.weight");
   g_assert_true (conv != NULL && conv->n_dims == 2);
   g_assert_cmpint (conv->dim[0], ==, 2);

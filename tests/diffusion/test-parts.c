@@ -4,6 +4,7 @@
 
 #include "engine/diffusion/missing.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/formats/open.h"
 #include "part-files.h"
 #include "patched-model.h"
 #include "small-model.h"
@@ -135,6 +136,132 @@ test_whole_file (void)
       g_assert_true (atl_bundle_has (bundle, "vae"));
       part_files_clear (&files);
     }
+}
+
+/* Adds "NAME":{…} of zeros to a safetensors header; `at` counts the bytes. */
+static void
+add_zeros (GString *header, guint *at, const char *name, guint rows, guint columns)
+{
+  guint size = 4 * MAX (rows, 1) * columns;
+  g_autofree char *shape =
+      rows > 0 ? g_strdup_printf ("%u,%u", rows, columns) : g_strdup_printf ("%u", columns);
+
+  g_string_append_printf (header,
+                          "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%u,%u]}",
+                          header->len > 1 ? "," : "", name, shape, *at, *at + size);
+  *at += size;
+}
+
+/* The same of families that read texts with a language model: it is found below "text_encoders.",
+ * told by what is there, and gets GGUF's names. */
+static void
+test_whole_language (void)
+{
+  static const struct
+  {
+    const AtlDiffusionFamily *family;
+    const char *role, *name, *architecture;
+    const char *denoiser[2]; /* (nullable) what tells it */
+    const char *own;         /* (nullable) a vector that only this kind of language model has */
+    guint q_rows;
+  } rows[] = {
+    { &atl_family_zimage,
+      "text_encoder",
+      "qwen3_4b",
+      "qwen3",
+      { "layers.0.adaLN_modulation.0.weight", "x_pad_token" },
+      "layers.0.self_attn.q_norm.weight",
+      128 },
+    { &atl_family_flux2,
+      "text_encoder",
+      "mistral3_24b",
+      "llama",
+      { "single_stream_modulation.lin.weight" },
+      NULL,
+      256 },
+    { &atl_family_qwen_image,
+      "text_encoder",
+      "qwen25_7b",
+      "qwen2vl",
+      { "transformer_blocks.0.txt_mod.1.weight", "txt_norm.weight" },
+      "layers.0.self_attn.q_proj.bias",
+      128 },
+    { &atl_family_hidream,
+      "text_encoder_4",
+      "llama",
+      "llama",
+      { "double_stream_blocks.0.block.attn1.to_q_t.weight" },
+      NULL,
+      128 },
+  };
+  static const char *const inside[] = { "embed_tokens.weight", "layers.0.self_attn.k_proj.weight",
+                                        "layers.0.mlp.gate_proj.weight" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *prefix =
+          g_strdup_printf ("text_encoders.%s.transformer.model.", rows[i].name);
+      g_autofree char *q = g_strconcat (prefix, "layers.0.self_attn.q_proj.weight", NULL);
+      g_autoptr (GString) header = g_string_new ("{");
+      g_autofree char *bytes = NULL;
+      guint at = 0;
+      guint64 length;
+      PartFiles files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      AtlCheckpoint *cp;
+
+      for (guint k = 0; k < 2 && rows[i].denoiser[k] != NULL; k++)
+        {
+          g_autofree char *name = g_strconcat ("model.diffusion_model.", rows[i].denoiser[k], NULL);
+          add_zeros (header, &at, name, 1, 128);
+        }
+      for (gsize k = 0; k < G_N_ELEMENTS (inside); k++)
+        {
+          g_autofree char *name = g_strconcat (prefix, inside[k], NULL);
+          add_zeros (header, &at, name, 128, 128);
+        }
+      add_zeros (header, &at, q, rows[i].q_rows, 128);
+      if (rows[i].own != NULL)
+        {
+          g_autofree char *name = g_strconcat (prefix, rows[i].own, NULL);
+          add_zeros (header, &at, name, 0, 128);
+        }
+      g_string_append_c (header, '}');
+      length = GUINT64_TO_LE (header->len);
+      bytes = g_malloc0 (8 + header->len + at);
+      memcpy (bytes, &length, 8);
+      memcpy (bytes + 8, header->str, header->len);
+      part_files_init (&files);
+      part_files_add_bytes (&files, "whole.safetensors", bytes, 8 + header->len + at);
+      bundle = part_files_assign (&files, rows[i].family);
+      g_assert_true (atl_bundle_has (bundle, "transformer"));
+      g_assert_true (atl_bundle_has (bundle, rows[i].role));
+      cp = atl_bundle_checkpoint (bundle, rows[i].role, NULL);
+      g_assert_cmpstr (atl_checkpoint_get_string (cp, "general.architecture"), ==,
+                       rows[i].architecture);
+      g_assert_nonnull (atl_checkpoint_find (cp, "token_embd.weight"));
+      part_files_clear (&files);
+    }
+}
+
+/* What pipelines read of an autoencoder beside its network is found in such a file, too. */
+static void
+test_whole_vae (void)
+{
+  static const char *const names[] = { "vae.bn.running_mean", "vae.conv2.bias" };
+  PartFiles files;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_autoptr (GError) error = NULL;
+
+  part_files_init (&files);
+  part_files_add (&files, "whole.safetensors", G_N_ELEMENTS (names), names, 0, 48);
+  cp = atl_checkpoint_open ((AtlFileMap *const *) files.maps->pdata,
+                            (const char *const *) files.names->pdata, 1, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (atl_vae_find (cp, "bn.running_mean"));
+  g_assert_cmpint (atl_vae_find (cp, "conv2.bias")->dim[0], ==, 48);
+  g_assert_null (atl_vae_find (cp, "bn.running_var"));
+  part_files_clear (&files);
 }
 
 /* A denoiser in a folder that other programs have for all of them. */
@@ -338,6 +465,8 @@ main (int argc, char **argv)
   g_test_add_func ("/diffusion/parts/nearby", test_nearby);
   g_test_add_func ("/diffusion/parts/needed", test_needed);
   g_test_add_func ("/diffusion/parts/whole-file", test_whole_file);
+  g_test_add_func ("/diffusion/parts/whole-language", test_whole_language);
+  g_test_add_func ("/diffusion/parts/whole-vae", test_whole_vae);
   g_test_add_func ("/diffusion/parts/misplaced", test_misplaced);
   g_test_add_func ("/diffusion/parts/no-index", test_no_index);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);

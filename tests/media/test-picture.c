@@ -124,6 +124,26 @@ test_damage (gconstpointer user_data)
   g_assert_cmpuint (n_refused, >, 0);
 }
 
+/* libjpeg would go on with grey, and the other two do not. */
+static void
+test_cut_off (void)
+{
+  g_autoptr (AtlPicture) p = sample (61, 43);
+  g_autoptr (GBytes) bytes = atl_picture_encode (p, ATL_PICTURE_JPEG, 90, NULL);
+  g_autoptr (AtlPicture) got = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+
+  got = atl_picture_decode (data, size - size / 4, MAX_PIXELS, &error);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_null (got);
+  g_clear_error (&error);
+  /* All of the picture is there without the mark of its end. */
+  got = atl_picture_decode (data, size - 2, MAX_PIXELS, &error);
+  g_assert_no_error (error);
+}
+
 static void
 test_limits (void)
 {
@@ -242,6 +262,7 @@ main (int argc, char **argv)
       g_test_add_data_func (damage, GINT_TO_POINTER (i), test_damage);
       g_test_add_data_func (order, GINT_TO_POINTER (i), test_order);
     }
+  g_test_add_func ("/media/picture/cut-off", test_cut_off);
   g_test_add_func ("/media/limits", test_limits);
   g_test_add_func ("/media/save", test_save);
   g_test_add_func ("/media/many-savers", test_many_savers);

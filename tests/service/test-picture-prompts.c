@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
 #include "family-models.h"
 #include "odd-prompts.h"
@@ -68,10 +69,30 @@ test_prompts (gconstpointer data)
   patched_model_remove (folder);
 }
 
+/* A model that only fills masks says what it needs; others draw without a picture. */
+static void
+test_fills (void)
+{
+  AtlTraits traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_MASK };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (atl_picture_check_fills (&traits, "Flux.1", TRUE, TRUE, &error));
+  g_assert_no_error (error);
+  g_assert_false (atl_picture_check_fills (&traits, "Flux.1", TRUE, FALSE, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "Flux.1"));
+  g_clear_error (&error);
+  traits.abilities |= ATL_CAN_IMAGE;
+  g_assert_true (atl_picture_check_fills (&traits, "Flux.1", FALSE, FALSE, &error));
+  traits.abilities = ATL_CAN_PICTURE;
+  g_assert_true (atl_picture_check_fills (&traits, "Flux.1", FALSE, FALSE, &error));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/prompts/fills", test_fills);
   for (guint i = 0; i < family_models_n (); i++)
     {
       const FamilyModel *model = family_model (i);

@@ -40,6 +40,25 @@ call (int (*tool) (int, char **), const char *in, const char *out, const char *t
   return rc;
 }
 
+/* What it says on its way to failing; the caller frees. */
+static char *
+refusal (int (*tool) (int, char **), const char *in, const char *out)
+{
+  g_autofree char *path = g_build_filename (folder, "words", NULL);
+  int keep = dup (STDERR_FILENO), words = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  char *text = NULL;
+
+  fflush (stderr);
+  dup2 (words, STDERR_FILENO);
+  g_assert_cmpint (call (tool, in, out, NULL), !=, 0);
+  fflush (stderr);
+  dup2 (keep, STDERR_FILENO);
+  close (keep);
+  close (words);
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  return text;
+}
+
 static void
 remove_folder (const char *path)
 {
@@ -415,6 +434,34 @@ test_folder (gconstpointer path)
   g_assert_cmpfloat (model_fixture_distance (got, want, n), <, 2e-3);
 }
 
+/* A folder that lacks something says what. */
+static void
+test_incomplete (gconstpointer path)
+{
+  static const struct
+  {
+    const char *without, *words;
+  } cases[] = {
+    { "config.json", "with its config.json" },
+    { "tokenizer.json", "tokenizer.json or tokenizer.model should lie beside" },
+    { "model.safetensors", "holds no .safetensors files" },
+  };
+  g_autofree char *out = g_build_filename (folder, "incomplete.gguf", NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *whole = with_vocabulary (path);
+      g_autofree char *file = g_build_filename (whole, cases[i].without, NULL);
+      g_autofree char *text = NULL;
+
+      g_assert_cmpint (g_remove (file), ==, 0);
+      text = refusal (atl_tool_convert, whole, out);
+      if (strstr (text, cases[i].words) == NULL)
+        g_test_fail_printf ("without %s: %s", cases[i].without, text);
+      g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -435,6 +482,8 @@ main (int argc, char **argv)
       g_autofree char *path = g_strdup_printf ("/tools/convert/%s", base);
 
       g_test_add_data_func (path, paths->pdata[i], test_folder);
+      if (strcmp (base, "olmoe") == 0)
+        g_test_add_data_func ("/tools/convert/incomplete", paths->pdata[i], test_incomplete);
     }
   status = g_test_run ();
   model_fixture_end ();

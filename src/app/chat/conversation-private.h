@@ -27,7 +27,6 @@ struct _AtlConversation
   gboolean continues;     /* then: whether the answer is gone on with */
   AtlModelWait *wait;     /* (nullable) then, for that model */
   AtlAnswerStats before;  /* of the answer that is continued, without its texts; else zero */
-  gint64 answer_since_us; /* monotonic */
   guint checkpoint_source;
   gboolean dirty; /* text arrived since the last checkpoint */
   GCancellable *titling;

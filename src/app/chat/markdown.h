@@ -62,8 +62,10 @@ typedef struct
 /* `length` in bytes, or -1. Invalid UTF-8 is replaced. (transfer full) (element-type AtlMdBlock) */
 GPtrArray *atl_markdown_parse (const char *text, gssize length);
 
+/* TRUE when both would look the same; so a view keeps what it built. */
 gboolean atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
 
+/* NULL is fine. */
 void atl_md_block_free (AtlMdBlock *block);
 
 /* What a screen reader says for `blocks`: no signs and no tags, a line a block, a table row by row.

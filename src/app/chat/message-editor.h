@@ -14,6 +14,8 @@ G_BEGIN_DECLS
 /* `text` is NULL when the person changed their mind. May destroy the editor. */
 typedef void (*AtlEditedFunc) (const char *text, gpointer data);
 
+/* With `text` in it, and a button `accept_label` that takes it (translated). `edited` is called
+ * once for each press of a button, with `data`; the editor does not go by itself. */
 GtkWidget *atl_message_editor_new (const char *text,
                                    const char *accept_label,
                                    AtlEditedFunc edited,

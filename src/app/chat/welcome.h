@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_WELCOME (atl_welcome_get_type ())
 G_DECLARE_FINAL_TYPE (AtlWelcome, atl_welcome, ATL, WELCOME, GtkWidget)
 
+/* Once, before it is shown; takes a reference. */
 void atl_welcome_set_session (AtlWelcome *self, AtlSession *session);
 
 G_END_DECLS

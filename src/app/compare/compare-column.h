@@ -21,6 +21,8 @@ G_BEGIN_DECLS
 #define ATL_TYPE_COMPARE_COLUMN (atl_compare_column_get_type ())
 G_DECLARE_FINAL_TYPE (AtlCompareColumn, atl_compare_column, ATL, COMPARE_COLUMN, GtkWidget)
 
+/* With the session's model, where there is one, and its settings. Takes a reference of the session.
+ */
 GtkWidget *atl_compare_column_new (AtlSession *session);
 
 void atl_compare_column_set_removable (AtlCompareColumn *self, gboolean removable);

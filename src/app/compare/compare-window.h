@@ -18,6 +18,8 @@ G_BEGIN_DECLS
 #define ATL_TYPE_COMPARE_WINDOW (atl_compare_window_get_type ())
 G_DECLARE_FINAL_TYPE (AtlCompareWindow, atl_compare_window, ATL, COMPARE_WINDOW, AdwWindow)
 
+/* With two columns: the session's model, and the next one that can answer; still to be presented.
+ * Takes a reference of the session. */
 GtkWidget *atl_compare_window_new (GtkApplication *app, AtlSession *session);
 
 /* 2 to 4. */

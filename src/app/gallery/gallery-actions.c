@@ -368,7 +368,7 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
     return NULL;
   if (row->recipe != NULL)
     append (make, _ ("_Use settings"), "images.use-settings", g_variant_new_string (row->path));
-  if (!is_gone && (can & (ATL_PICTURE_IMAGE | ATL_PICTURE_REFERENCE)) != 0)
+  if (!is_gone && (can & (ATL_PICTURE_BEGINS | ATL_PICTURE_REFERENCE)) != 0)
     append (make, _ ("Use as _start"), "images.use-as-start", g_variant_new_string (row->path));
   if (!is_gone && (can & ATL_PICTURE_MASK) != 0)
     {

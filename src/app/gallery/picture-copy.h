@@ -13,6 +13,8 @@
 
 G_BEGIN_DECLS
 
+/* Over the window of `widget`; what came of it is said in a notice
+ * of the session. */
 void atl_picture_copy_ask (GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item);
 
 /* Replaces `to`, which the person was asked about; the picture itself is left as it is when it is

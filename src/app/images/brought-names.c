@@ -78,7 +78,7 @@ atl_brought_names_of_words (const char *path, const AtlModelInfo *lacking)
   g_autofree char *base = g_path_get_basename (path);
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
+  for (guint i = 0; lacking != NULL && i < lacking->n_missing + lacking->n_extra; i++)
     {
       g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
       g_autofree char *role = role_of (&lacking->missing[i]);

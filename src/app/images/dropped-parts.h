@@ -14,7 +14,9 @@ G_BEGIN_DECLS
 
 typedef struct _AtlDroppedParts AtlDroppedParts;
 
+/* Empty. */
 AtlDroppedParts *atl_dropped_parts_new (void);
+/* NULL is fine. */
 void atl_dropped_parts_free (AtlDroppedParts *self);
 
 /* A file that `info` says to be a part, or a language model that may be one. */

@@ -96,7 +96,10 @@ draw_cb (GtkDrawingArea *area, cairo_t *cr, int width, int height, gpointer data
   gtk_style_context_get_color (gtk_widget_get_style_context (GTK_WIDGET (area)), &color);
   color.alpha = 0.1f;
   gdk_cairo_set_source_rgba (cr, &color);
+  /* Around the picture, whose colours stay what they are. */
+  cairo_set_fill_rule (cr, CAIRO_FILL_RULE_EVEN_ODD);
   cairo_rectangle (cr, ground.x, ground.y, ground.width, ground.height);
+  cairo_rectangle (cr, on.x, on.y, on.width, on.height);
   cairo_fill (cr);
   color.alpha = 0.8f;
   gdk_cairo_set_source_rgba (cr, &color);

@@ -55,6 +55,7 @@ show_path (AtlImagesPage *self, const char *path)
   AtlGalleryItem *item = atl_gallery_find_path (gallery_of (self), path);
   Show *show;
 
+  atl_images_page_finish_editing (self);
   gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), "canvas");
   atl_images_page_show_side (self);
   if (item == NULL || g_strcmp0 (path, self->result_path) == 0)
@@ -129,6 +130,8 @@ all_toggled_cb (AtlImagesPage *self)
 
   if (all == (g_strcmp0 (shown, "gallery") == 0))
     return;
+  if (all)
+    atl_images_page_finish_editing (self);
   gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), all ? "gallery" : "canvas");
   atl_images_page_show_side (self);
   if (all)

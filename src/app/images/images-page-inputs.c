@@ -56,6 +56,21 @@ extend_done_cb (AtlImagesPage *self, guint left, guint top, guint right, guint b
   editing_over_cb (self);
 }
 
+static gboolean
+shows (AtlImagesPage *self, const char *name)
+{
+  return g_strcmp0 (gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack)), name) == 0;
+}
+
+void
+atl_images_page_finish_editing (AtlImagesPage *self)
+{
+  if (shows (self, "mask"))
+    atl_mask_editor_finish (ATL_MASK_EDITOR (self->mask_editor));
+  else if (shows (self, "extend"))
+    atl_extend_editor_finish (ATL_EXTEND_EDITOR (self->extend_editor));
+}
+
 static GdkTexture *
 start_texture (AtlImagesPage *self)
 {
@@ -98,8 +113,12 @@ static void
 paint_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
-  GBytes *mask = settings_of (self)->mask;
+  GBytes *mask;
 
+  if (shows (self, "mask"))
+    return;
+  atl_images_page_finish_editing (self);
+  mask = settings_of (self)->mask;
   if (mask == NULL)
     {
       begin_painting (self, NULL);
@@ -119,8 +138,9 @@ extend_canvas_action (GtkWidget *widget, const char *name, GVariant *parameter)
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
   g_autoptr (GdkTexture) texture = start_texture (self);
 
-  if (texture == NULL)
+  if (texture == NULL || shows (self, "extend"))
     return;
+  atl_images_page_finish_editing (self);
   show_work (self, "extend");
   atl_extend_editor_begin (ATL_EXTEND_EDITOR (self->extend_editor), texture,
                            settings_of (self)->extend);
@@ -139,9 +159,7 @@ use_settings_action (GtkWidget *widget, const char *name, GVariant *parameter)
 static void
 stop_editing (AtlImagesPage *self)
 {
-  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
-
-  if (g_strcmp0 (shown, "mask") == 0 || g_strcmp0 (shown, "extend") == 0)
+  if (shows (self, "mask") || shows (self, "extend"))
     show_work (self, "canvas");
 }
 
@@ -188,6 +206,7 @@ use_start_action (GtkWidget *widget, const char *name, GVariant *parameter)
       atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), words);
       self->then = NULL;
     }
+  atl_images_page_finish_editing (self);
   show_work (self, "canvas");
   self->brings_start = TRUE;
   /* It is there already, so that nobody tells when it is read. */
@@ -218,6 +237,7 @@ upscale_chosen_cb (AtlUpscaleDialog *dialog, guint factor, Upscale *upscale)
 {
   if (upscale->self->pictures == NULL)
     return;
+  atl_images_page_finish_editing (upscale->self);
   show_work (upscale->self, "canvas");
   atl_pictures_session_enlarge (upscale->self->pictures, upscale->path, factor);
 }

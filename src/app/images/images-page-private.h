@@ -64,6 +64,9 @@ void atl_images_page_forget_result (AtlImagesPage *self);
 void atl_images_page_install_inputs (GtkWidgetClass *widget_class);
 void atl_images_page_init_inputs (AtlImagesPage *self);
 void atl_images_page_connect_inputs (AtlImagesPage *self);
+/* Takes over what is painted or extended, and leaves that: who goes on to something else means it.
+ */
+void atl_images_page_finish_editing (AtlImagesPage *self);
 /* Of images-page-price.c: */
 void atl_images_page_install_price (GtkWidgetClass *widget_class);
 /* Something changed: the price is asked for soon. */

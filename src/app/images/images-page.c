@@ -70,7 +70,10 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   AtlPictureCanvas *canvas = ATL_PICTURE_CANVAS (self->canvas);
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
-  AtlPictureFile *start = atl_pictures_session_get_start (self->pictures);
+  /* One that the model does not begin with waits for another model. */
+  AtlPictureFile *start = info == NULL || (info->abilities & ATL_PICTURE_BEGINS) != 0
+                              ? atl_pictures_session_get_start (self->pictures)
+                              : NULL;
   GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
   gboolean shows_result = FALSE;
   const char *path;
@@ -125,6 +128,16 @@ refresh (AtlImagesPage *self)
 {
   atl_images_page_refresh_canvas (self);
   refresh_actions (self);
+}
+
+static void
+model_cb (AtlImagesPage *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+
+  if (info != NULL && (info->abilities & ATL_PICTURE_MASK) == 0)
+    atl_images_page_finish_editing (self);
+  refresh (self);
 }
 
 static void
@@ -255,24 +268,12 @@ lacks_upscaler (AtlImagesPage *self)
   return TRUE;
 }
 
-/* Who paints and creates means what is painted. */
-static void
-finish_editing (AtlImagesPage *self)
-{
-  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
-
-  if (g_strcmp0 (shown, "mask") == 0)
-    atl_mask_editor_finish (ATL_MASK_EDITOR (self->mask_editor));
-  else if (g_strcmp0 (shown, "extend") == 0)
-    atl_extend_editor_finish (ATL_EXTEND_EDITOR (self->extend_editor));
-}
-
 static void
 create_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
 
-  finish_editing (self);
+  atl_images_page_finish_editing (self);
   if (lacks_upscaler (self))
     return;
   g_clear_object (&self->failed);
@@ -479,7 +480,7 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
   atl_picture_canvas_set_session (ATL_PICTURE_CANVAS (self->canvas), pictures);
   g_signal_connect_object (pictures, "notify::lacking", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (pictures, "notify::model", G_CALLBACK (refresh), self,
+  g_signal_connect_object (pictures, "notify::model", G_CALLBACK (model_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "notify::start", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_JOB_BAR (atl_job_bar_get_type ())
 G_DECLARE_FINAL_TYPE (AtlJobBar, atl_job_bar, ATL, JOB_BAR, GtkWidget)
 
+/* Once, before it is shown; takes a reference. */
 void atl_job_bar_set_session (AtlJobBar *self, AtlPicturesSession *pictures);
 
 G_END_DECLS

@@ -35,6 +35,7 @@ void atl_mask_line (
 void atl_mask_fill (AtlMask *self, guint8 value);
 void atl_mask_invert (AtlMask *self);
 
+/* Whether there is a step to go back, or forward again; without one the calls do nothing. */
 gboolean atl_mask_can_undo (const AtlMask *self);
 gboolean atl_mask_can_redo (const AtlMask *self);
 void atl_mask_undo (AtlMask *self);

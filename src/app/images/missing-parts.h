@@ -16,6 +16,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_MISSING_PARTS (atl_missing_parts_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMissingParts, atl_missing_parts, ATL, MISSING_PARTS, GtkWidget)
 
+/* Once, before it is shown; takes a reference. */
 void atl_missing_parts_set_session (AtlMissingParts *self, AtlPicturesSession *pictures);
 
 G_END_DECLS

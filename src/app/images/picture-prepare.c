@@ -21,7 +21,10 @@ atl_picture_prepare_request (const AtlPictureSettings *settings,
       if (!lora->is_off && (info->abilities & ATL_PICTURE_LORA) != 0)
         atl_picture_request_add_lora (request, lora->path, lora->strength);
     }
-  for (guint i = 0; i < MIN (settings->references->len, info->max_references); i++)
+  /* Those of a model before this one stay in the draft. */
+  for (guint i = 0; (info->abilities & ATL_PICTURE_REFERENCE) != 0 &&
+                    i < MIN (settings->references->len, info->max_references);
+       i++)
     atl_picture_request_add_file (request, ATL_CREATE_REFERENCE, settings->references->pdata[i]);
   return request;
 }
@@ -32,7 +35,7 @@ atl_picture_prepare_price (const AtlPictureSettings *settings, const AtlModelInf
   AtlPictureRequest *request = atl_picture_prepare_request (settings, info, 0);
   gboolean paints = settings->mask != NULL || atl_picture_settings_is_extended (settings);
 
-  if (settings->start == NULL || (info->abilities & ATL_PICTURE_IMAGE) == 0)
+  if (settings->start == NULL || (info->abilities & ATL_PICTURE_BEGINS) == 0)
     return request;
   atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
   if (paints && (info->abilities & ATL_PICTURE_MASK) != 0)
@@ -153,7 +156,7 @@ atl_picture_prepare_async (AtlClient *client,
   self->settings = atl_picture_settings_copy (settings);
   g_task_set_source_tag (task, atl_picture_prepare_async);
   g_task_set_task_data (task, self, preparing_free);
-  if (settings->start == NULL || (abilities & ATL_PICTURE_IMAGE) == 0)
+  if (settings->start == NULL || (abilities & ATL_PICTURE_BEGINS) == 0)
     done (task);
   else if (masks && atl_picture_settings_is_extended (settings))
     atl_client_read_picture_async (client, settings->start, NULL, MAX_SIDE, cancellable,

@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_PICTURE_QUEUE (atl_picture_queue_get_type ())
 G_DECLARE_FINAL_TYPE (AtlPictureQueue, atl_picture_queue, ATL, PICTURE_QUEUE, GObject)
 
+/* Empty. */
 AtlPictureQueue *atl_picture_queue_new (void);
 
 /* Holds a reference. */

@@ -29,6 +29,9 @@ typedef enum
 #define ATL_DEFAULT_STRENGTH 0.6
 #define ATL_MAX_EXTEND 100u /* percent a side */
 #define ATL_MAX_ENLARGE 4u
+/* A model with either ability takes a picture to begin with; with the second alone only to draw
+ * inside a mask. */
+#define ATL_PICTURE_BEGINS (ATL_PICTURE_IMAGE | ATL_PICTURE_MASK)
 
 typedef struct
 {
@@ -66,6 +69,8 @@ typedef struct
   GPtrArray *loras;      /* (element-type AtlPictureLora) */
 } AtlPictureSettings;
 
+/* Balanced quality, one square picture, no words; what is negative or empty is left to the model.
+ * A copy shares nothing. NULL is fine for free. */
 AtlPictureSettings *atl_picture_settings_new (void);
 AtlPictureSettings *atl_picture_settings_copy (const AtlPictureSettings *self);
 void atl_picture_settings_free (AtlPictureSettings *self);

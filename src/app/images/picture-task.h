@@ -52,6 +52,7 @@ const char *atl_picture_task_get_model_path (AtlPictureTask *self);
 const AtlPictureSettings *atl_picture_task_get_settings (AtlPictureTask *self); /* borrowed */
 guint32 atl_picture_task_get_seed (AtlPictureTask *self);
 
+/* Notifies "state". Waiting once more forgets the error and how far it was. */
 AtlPictureTaskState atl_picture_task_get_state (AtlPictureTask *self);
 void atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state);
 

@@ -89,6 +89,12 @@ abilities (AtlPicturesSession *self)
   return info != NULL ? info->abilities : ATL_PICTURE_IMAGE;
 }
 
+gboolean
+atl_pictures_session_follows (AtlPicturesSession *self)
+{
+  return (abilities (self) & (ATL_PICTURE_BEGINS | ATL_PICTURE_REFERENCE)) == ATL_PICTURE_REFERENCE;
+}
+
 typedef struct
 {
   AtlPicturesSession *self;
@@ -120,7 +126,7 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
   AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
   const AtlModelInfo *info = atl_pictures_session_get_info (self);
 
-  if ((abilities (self) & ATL_PICTURE_IMAGE) == 0)
+  if ((abilities (self) & ATL_PICTURE_BEGINS) == 0)
     {
       if (info != NULL && settings->references->len >= info->max_references &&
           settings->references->len > 0)
@@ -169,7 +175,7 @@ atl_pictures_session_set_start (AtlPicturesSession *self, const char *path)
       atl_pictures_session_take_settings (self, settings);
       return;
     }
-  if ((abilities (self) & (ATL_PICTURE_IMAGE | ATL_PICTURE_REFERENCE)) == 0)
+  if ((abilities (self) & (ATL_PICTURE_BEGINS | ATL_PICTURE_REFERENCE)) == 0)
     {
       g_autofree char *words =
           g_strdup_printf (_ ("%s draws from words alone and cannot begin with a picture."),

@@ -78,6 +78,8 @@ void atl_pictures_session_flush (AtlPicturesSession *self);
 /* The picture to begin with, at most 1024 px a side; NULL without one, or until it is read; then
  * "notify::start". Borrowed. */
 AtlPictureFile *atl_pictures_session_get_start (AtlPicturesSession *self);
+/* Whether the model follows pictures and begins with none. */
+gboolean atl_pictures_session_follows (AtlPicturesSession *self);
 /* Reads the file and begins with it (NULL: with none). Of a model that begins with no picture and
  * follows some, it becomes one to follow. What is wrong with it becomes a notice of the session. */
 void atl_pictures_session_set_start (AtlPicturesSession *self, const char *path);

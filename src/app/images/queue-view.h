@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_QUEUE_VIEW (atl_queue_view_get_type ())
 G_DECLARE_FINAL_TYPE (AtlQueueView, atl_queue_view, ATL, QUEUE_VIEW, GtkWidget)
 
+/* Once, before it is shown; takes a reference. */
 void atl_queue_view_set_session (AtlQueueView *self, AtlPicturesSession *pictures);
 
 G_END_DECLS

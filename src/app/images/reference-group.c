@@ -1,8 +1,10 @@
 /* A row a picture, in the order in which the prompt may speak of them. */
-#include "app/gallery/gallery-actions.h"
 #include "app/images/reference-group.h"
 
 #include <glib/gi18n.h>
+
+#include "app/accessible.h"
+#include "app/gallery/gallery-actions.h"
 
 #define THUMBNAIL_PX 44
 #define THUMBNAIL_SIDE 128u
@@ -36,17 +38,109 @@ tell (AtlReferenceGroup *self)
   g_signal_emit (self, changed_signal, 0);
 }
 
+/* The row at `at`, or the last one; where there is none, the one that adds. */
+static void
+focus_row (AtlReferenceGroup *self, guint at)
+{
+  gtk_widget_grab_focus (self->rows->len == 0 ? self->first_row
+                                              : self->rows->pdata[MIN (at, self->rows->len - 1)]);
+}
+
+/* Of the row that `widget` is or lies in. */
+static gboolean
+find_row (AtlReferenceGroup *self, GtkWidget *widget, guint *at)
+{
+  GtkWidget *row = widget != NULL ? gtk_widget_get_ancestor (widget, ADW_TYPE_ACTION_ROW) : NULL;
+
+  return row != NULL && g_ptr_array_find (self->rows, row, at) && *at < references_of (self)->len;
+}
+
+static void
+remove_at (AtlReferenceGroup *self, guint at)
+{
+  g_ptr_array_remove_index (references_of (self), at);
+  tell (self);
+  focus_row (self, at);
+}
+
 static void
 remove_cb (GtkButton *button, AtlReferenceGroup *self)
 {
-  GtkWidget *row = gtk_widget_get_ancestor (GTK_WIDGET (button), ADW_TYPE_ACTION_ROW);
   guint at;
 
-  if (!g_ptr_array_find (self->rows, row, &at) || at >= references_of (self)->len)
-    return;
-  g_ptr_array_remove_index (references_of (self), at);
-  tell (self);
+  if (find_row (self, GTK_WIDGET (button), &at))
+    remove_at (self, at);
 }
+
+/* --- Their order --- */
+
+static void
+move (AtlReferenceGroup *self, guint from, guint to)
+{
+  char *path = g_ptr_array_steal_index (references_of (self), from);
+
+  g_ptr_array_insert (references_of (self), (gint) to, path);
+  tell (self);
+  focus_row (self, to);
+}
+
+static gboolean
+key_cb (GtkEventControllerKey *keys,
+        guint keyval,
+        guint keycode,
+        GdkModifierType state,
+        AtlReferenceGroup *self)
+{
+  guint at;
+
+  if (!find_row (self, gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self))), &at))
+    return FALSE;
+  if ((state & GDK_ALT_MASK) != 0 && keyval == GDK_KEY_Up && at > 0)
+    move (self, at, at - 1);
+  else if ((state & GDK_ALT_MASK) != 0 && keyval == GDK_KEY_Down && at + 1 < self->rows->len)
+    move (self, at, at + 1);
+  else if (keyval == GDK_KEY_Delete)
+    remove_at (self, at);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static GdkContentProvider *
+drag_cb (GtkDragSource *source, double x, double y, GtkWidget *row)
+{
+  return gdk_content_provider_new_typed (ADW_TYPE_ACTION_ROW, row);
+}
+
+static gboolean
+drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlReferenceGroup *self)
+{
+  GtkWidget *row = gtk_event_controller_get_widget (GTK_EVENT_CONTROLLER (target));
+  guint from, to;
+
+  if (!find_row (self, g_value_get_object (value), &from) || !find_row (self, row, &to))
+    return FALSE;
+  if (from != to)
+    move (self, from, to);
+  return TRUE;
+}
+
+static void
+let_move (AtlReferenceGroup *self, GtkWidget *row)
+{
+  GtkDragSource *source = gtk_drag_source_new ();
+  GtkDropTarget *target = gtk_drop_target_new (ADW_TYPE_ACTION_ROW, GDK_ACTION_MOVE);
+
+  gtk_drag_source_set_actions (source, GDK_ACTION_MOVE);
+  g_signal_connect (source, "prepare", G_CALLBACK (drag_cb), row);
+  g_signal_connect (target, "drop", G_CALLBACK (drop_cb), self);
+  gtk_widget_add_controller (row, GTK_EVENT_CONTROLLER (source));
+  gtk_widget_add_controller (row, GTK_EVENT_CONTROLLER (target));
+  gtk_widget_set_tooltip_text (
+      row, _ ("Drag it, or press Alt+Up or Alt+Down, to change the order. Delete takes it out"));
+}
+
+/* --- Showing --- */
 
 static void
 read_cb (GObject *source, GAsyncResult *result, gpointer data)
@@ -72,6 +166,7 @@ add_row (AtlReferenceGroup *self, const char *path, guint number)
   g_autofree char *name = atl_pictures_input_name (path);
   g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
   g_autofree char *words = g_strdup_printf (_ ("Picture %u"), number);
+  g_autofree char *spoken = NULL;
 
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), words);
@@ -90,6 +185,9 @@ add_row (AtlReferenceGroup *self, const char *path, guint number)
                                   -1);
   g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
+  spoken = g_strdup_printf ("%s: %s", words, name);
+  atl_accessible_set_name (row, spoken);
+  let_move (self, row);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), row);
   g_ptr_array_add (self->rows, row);
   atl_client_read_picture_async (
@@ -197,6 +295,11 @@ atl_reference_group_class_init (AtlReferenceGroupClass *klass)
 static void
 atl_reference_group_init (AtlReferenceGroup *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
   self->rows = g_ptr_array_new ();
   self->reading = g_cancellable_new ();
   self->add_button = gtk_button_new_from_icon_name ("list-add-symbolic");

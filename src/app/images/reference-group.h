@@ -1,5 +1,7 @@
 /* "Pictures to follow": what a model that edits, or draws after examples, is shown.
  *
+ * Rows can be dragged; Alt+Up and Alt+Down move the focused one, Delete takes it out.
+ *
  * Shows and changes the draft of the AtlPicturesSession; signal "changed" when it did.
  *
  * Threading: the main thread.

@@ -97,16 +97,20 @@ atl_start_group_refresh (AtlStartGroup *self)
   gboolean masks = has_start && (abilities & ATL_PICTURE_MASK) != 0;
   g_autofree char *extend = extend_words (settings);
 
-  gtk_widget_set_visible (GTK_WIDGET (self), (abilities & ATL_PICTURE_IMAGE) != 0);
+  gtk_widget_set_visible (GTK_WIDGET (self), (abilities & ATL_PICTURE_BEGINS) != 0);
   gtk_widget_set_visible (self->choose_row, !has_start);
   gtk_widget_set_visible (self->row, has_start);
-  gtk_widget_set_visible (self->strength_row, has_start);
+  gtk_widget_set_visible (self->strength_row, has_start && (abilities & ATL_PICTURE_IMAGE) != 0);
   gtk_widget_set_visible (self->paint_row, masks);
   gtk_widget_set_visible (self->extend_row, masks);
   gtk_widget_set_visible (self->unpaint_button, settings->mask != NULL);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->paint_row),
                                settings->mask != NULL ? _ ("Only what is painted changes")
-                                                      : _ ("Now all of it may change"));
+                               : atl_picture_settings_is_extended (settings)
+                                   ? _ ("Now only what is beyond its edges changes")
+                               : (abilities & ATL_PICTURE_IMAGE) != 0
+                                   ? _ ("Now all of it may change")
+                                   : _ ("This model draws nowhere else"));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->extend_row), extend);
   self->showing = TRUE;
   show_strength (self);

@@ -19,6 +19,7 @@ typedef struct
   GHashTable *infos;   /* paths of those that were brought for pictures -> AtlModelInfo */
 } AtlAddCandidates;
 
+/* Empty. What was cleared may be initialised again. */
 void atl_add_candidates_init (AtlAddCandidates *self);
 void atl_add_candidates_clear (AtlAddCandidates *self);
 

@@ -6,8 +6,8 @@
 #include "app/models/model-adder.h"
 #include "hub/model-folder.h"
 
-gboolean
-atl_add_model_is_model_name (const char *name)
+static gboolean
+is_model_name (const char *name)
 {
   static const char *const endings[] = { ".gguf", ".safetensors", ".sft", ".pth", ".param" };
   g_autofree char *lower = g_ascii_strdown (name, -1);
@@ -25,13 +25,7 @@ atl_add_model_is_model (GFile *file)
   const char *path = g_file_peek_path (file);
   g_autofree char *pair = path != NULL ? atl_model_pair_of_weights (path) : NULL;
 
-  return pair != NULL || atl_add_model_is_model_name (name);
-}
-
-void
-atl_add_model (GtkWindow *parent, AtlSession *session, GFile *file)
-{
-  atl_model_adder_bring (atl_model_adder_get (session), parent, &file, 1);
+  return pair != NULL || is_model_name (name);
 }
 
 static void

@@ -1,7 +1,8 @@
-/* What happens to a model file that a person brings: "Use it where it is" or "Copy it in", then it
- * is loaded. A folder offers the models in it.
+/* Which files look like models, and the file chooser for one. What happens to a file that was
+ * brought is models/model-adder.h's.
  *
- *   atl_add_model (GTK_WINDOW (window), session, file);
+ *   if (atl_add_model_is_model (file))
+ *     atl_model_adder_bring (atl_model_adder_get (session), GTK_WINDOW (window), &file, 1);
  *
  * Threading: the main thread.
  */
@@ -13,16 +14,12 @@
 
 G_BEGIN_DECLS
 
-/* TRUE for a name that may be a model: .gguf, .safetensors. */
-gboolean atl_add_model_is_model_name (const char *name);
-/* The same of a file, which may be the weights beside a description. */
+/* TRUE for a name that models have (.gguf, .safetensors, .sft, .pth, ncnn's .param), in letters of
+ * either case, and for weights (.bin) that have their description beside them. Looks at the folder;
+ * reads no file. */
 gboolean atl_add_model_is_model (GFile *file);
 
-/* `file` is a model file or a folder with models; words for anything else go to the session's
- * notices. A file that is in the library already is just loaded. */
-void atl_add_model (GtkWindow *parent, AtlSession *session, GFile *file);
-
-/* The file chooser for a model. */
+/* Asks for one or more files and brings them as if they had been dropped on `parent`. */
 void atl_add_model_choose (GtkWindow *parent, AtlSession *session);
 
 G_END_DECLS

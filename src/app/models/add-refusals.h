@@ -14,7 +14,9 @@ G_BEGIN_DECLS
 
 typedef struct _AtlAddRefusals AtlAddRefusals;
 
+/* Empty. */
 AtlAddRefusals *atl_add_refusals_new (void);
+/* NULL is fine. */
 void atl_add_refusals_free (AtlAddRefusals *self);
 
 /* A sentence; takes it. */

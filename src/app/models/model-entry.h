@@ -48,6 +48,7 @@ struct _AtlModelEntry
   char *fit_words; /* (nullable) it can, and does: what it needs and what is free */
 };
 
+/* Copies both; everything else about it is unknown yet. */
 AtlModelEntry *atl_model_entry_new (const char *path, const char *name);
 
 /* Whether it may be asked as far as is known: a chat's model, or one that nobody has looked into.

@@ -22,6 +22,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_MODEL_INSPECTOR (atl_model_inspector_get_type ())
 G_DECLARE_FINAL_TYPE (AtlModelInspector, atl_model_inspector, ATL, MODEL_INSPECTOR, GObject)
 
+/* Takes a reference of the client, whose engine is asked. */
 AtlModelInspector *atl_model_inspector_new (AtlClient *client);
 
 /* Sets why_not, too_large and fit_words of an entry whose other fields are there; an entry whose

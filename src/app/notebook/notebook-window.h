@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_NOTEBOOK_WINDOW (atl_notebook_window_get_type ())
 G_DECLARE_FINAL_TYPE (AtlNotebookWindow, atl_notebook_window, ATL, NOTEBOOK_WINDOW, AdwWindow)
 
+/* With the text that was there last; still to be presented. Takes a reference of the session. */
 GtkWidget *atl_notebook_window_new (GtkApplication *app, AtlSession *session);
 
 gboolean atl_notebook_window_get_is_running (AtlNotebookWindow *self);

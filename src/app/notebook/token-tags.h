@@ -23,8 +23,13 @@ typedef struct _AtlTokenTags AtlTokenTags;
 AtlTokenTags *atl_token_tags_new (GtkTextBuffer *buffer);
 void atl_token_tags_free (AtlTokenTags *self);
 
+/* The model begins to write at character `offset` of the buffer. Forgets tokens whose text did not
+ * come. */
 void atl_token_tags_begin (AtlTokenTags *self, int offset);
+/* Tokens in the order in which they are written (element-type AtlChatToken, borrowed): before or
+ * after their text is in the buffer. Reasoning and tokens without text are left out. */
 void atl_token_tags_add (AtlTokenTags *self, GPtrArray *tokens);
+/* So many characters stand behind what stood there; those whose tokens are known are tagged. */
 void atl_token_tags_inserted (AtlTokenTags *self, int n_chars);
 
 /* The likeliest tokens at `iter` with their probabilities, the written one marked: lines of Pango

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (
     AtlPreferencesWindow, atl_preferences_window, ATL, PREFERENCES_WINDOW, AdwPreferencesWindow)
 
+/* Still to be presented. What is changed in it counts at once. Takes a reference of the session. */
 GtkWidget *atl_preferences_window_new (AtlSession *session);
 
 G_END_DECLS

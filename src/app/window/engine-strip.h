@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 #define ATL_TYPE_ENGINE_STRIP (atl_engine_strip_get_type ())
 G_DECLARE_FINAL_TYPE (AtlEngineStrip, atl_engine_strip, ATL, ENGINE_STRIP, GtkWidget)
 
+/* Once, before it is shown; takes a reference. */
 void atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session);
 
 G_END_DECLS

@@ -12,6 +12,7 @@
 
 G_BEGIN_DECLS
 
+/* Still to be presented. */
 GtkWidget *atl_shortcuts_window_new (void);
 
 G_END_DECLS

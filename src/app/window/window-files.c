@@ -130,7 +130,10 @@ refuse (AtlWindow *self, const char *name)
   if (atl_brought_names_is_words (name) &&
       atl_brought_parts_refuse (atl_pictures_session_get (self->session), name))
     return;
-  words = g_strdup_printf (_ ("“%s” is no picture and no model."), name);
+  /* Translators: the name of a file. */
+  words = g_strdup_printf (
+      _ ("“%s” is no model, and no picture that can be used here: those are PNG, JPEG and WebP."),
+      name);
   atl_window_toast (self, words);
 }
 
@@ -212,6 +215,9 @@ words_at (AtlWindow *self, double x, double y)
     return _ ("Pictures are added to the gallery.");
   if (at != NULL && atl_images_page_is_prompt (ATL_IMAGES_PAGE (self->images_page), at))
     return _ ("The settings that the picture was made with come back.");
+  if (atl_pictures_session_follows (atl_pictures_session_get (self->session)))
+    return _ ("A model is added. A picture becomes one to follow; on the prompt, its settings come "
+              "back.");
   return _ ("A model is added. A picture becomes what the next one begins with; on the prompt, its "
             "settings come back.");
 }

@@ -22,6 +22,8 @@ G_BEGIN_DECLS
 #define ATL_TYPE_WINDOW (atl_window_get_type ())
 G_DECLARE_FINAL_TYPE (AtlWindow, atl_window, ATL, WINDOW, AdwApplicationWindow)
 
+/* As large as the last one was; still to be presented. Tells what the store had to repair. Takes a
+ * reference of the session; GTK's, as any window, until it is closed. */
 AtlWindow *atl_window_new (GtkApplication *app, AtlSession *session);
 
 /* Files and folders that a person dropped or opened: models are brought in together, with one

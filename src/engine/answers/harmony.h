@@ -28,7 +28,9 @@ AtlHarmony *atl_harmony_new (AtlToolSet *tools,
                              const AtlToolCallSink *calls);
 void atl_harmony_free (AtlHarmony *self);
 
+/* `text` (UTF-8) goes on where the last one ended; calls back with all that is certain by now. */
 void atl_harmony_push (AtlHarmony *self, const char *text);
+/* The model has ended: what was held back is told, a call that is cut short too. */
 void atl_harmony_finish (AtlHarmony *self);
 
 gboolean atl_harmony_is_thinking (const AtlHarmony *self);

@@ -73,6 +73,8 @@ void atl_call_forget (AtlToolCallParser *self);
 
 /* --- tool-call-frames.c: the steps inside a section, FALSE when more text is needed --- */
 
+/* One step of the state that it is named after. TRUE when it got on, so that the next state's step
+ * may be taken; FALSE when it needs more text. */
 gboolean atl_call_step_call (AtlToolCallParser *self);
 gboolean atl_call_step_name (AtlToolCallParser *self);
 gboolean atl_call_step_args (AtlToolCallParser *self);

@@ -13,6 +13,7 @@
 
 #define HEAD_DIM 128
 #define MAX_LAYERS 1024
+#define TEXT_ENCODERS "text_encoders."
 
 typedef struct
 {
@@ -191,6 +192,52 @@ dress (AtlCheckpoint *cp, GError **error)
       !put_int (out, "max_position_embeddings", 32768, error))
     return NULL;
   return g_steal_pointer (&out);
+}
+
+/* --- In a file with other networks --- */
+
+/* What stands before the language model's own names: "text_encoders.qwen3_4b.transformer." of
+ * "text_encoders.qwen3_4b.transformer.model.embed_tokens.weight". NULL where there is none. */
+static char *
+inner_prefix (const AtlCheckpoint *cp)
+{
+  static const char first[] = "model.embed_tokens.weight";
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const char *name = atl_checkpoint_tensor (cp, i)->name;
+
+      if (g_str_has_prefix (name, TEXT_ENCODERS) &&
+          g_str_has_suffix (name, ".transformer.model.embed_tokens.weight"))
+        return g_strndup (name, strlen (name) - strlen (first));
+    }
+  return NULL;
+}
+
+AtlCheckpoint *
+atl_hf_inner_part (AtlCheckpoint *cp, GError **error)
+{
+  g_autofree char *prefix = inner_prefix (cp);
+  g_autoptr (AtlCheckpoint) inner = NULL;
+
+  if (prefix == NULL)
+    return NULL;
+  inner = atl_checkpoint_new (atl_checkpoint_name (cp));
+  atl_checkpoint_set_base (inner, cp);
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      AtlTensorInfo info = *atl_checkpoint_tensor (cp, i);
+
+      if (g_str_has_prefix (info.name, prefix))
+        info.name += strlen (prefix);
+      else if (g_str_equal (info.name, TEXT_ENCODERS "tekken_model"))
+        info.name += strlen (TEXT_ENCODERS);
+      else
+        continue;
+      if (!atl_checkpoint_add_tensor (inner, &info, error))
+        return NULL;
+    }
+  return g_steal_pointer (&inner);
 }
 
 AtlCheckpoint *

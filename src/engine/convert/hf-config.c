@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/convert/hf-module-name.h"
+
 gboolean
 atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error)
 {
@@ -18,12 +20,12 @@ atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error)
   *self = (AtlHfConfig){ .cp = hf };
   if (inner != NULL)
     {
-      self->family = atl_hf_family_find (inner);
       self->nested = TRUE;
+      self->family = atl_hf_family_find (inner, self);
       type = inner;
     }
   if (self->family == NULL && type != NULL)
-    self->family = atl_hf_family_find (type);
+    self->family = atl_hf_family_find (type, self);
   if (self->family != NULL)
     return TRUE;
   if (type == NULL)
@@ -130,6 +132,42 @@ atl_hf_config_string (const AtlHfConfig *self, const char *key)
   if (value != NULL && value->type != ATL_META_STRING)
     note_odd (self, key);
   return value != NULL && value->type == ATL_META_STRING ? value->v_string.chars : NULL;
+}
+
+guint
+atl_hf_config_n_layers (const AtlHfConfig *self)
+{
+  static const char *const names[] = { "num_hidden_layers", "num_layers", "n_layer" };
+  const AtlMetaValue *kinds = atl_hf_config_meta (self, "layers_block_type");
+  double n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (atl_hf_config_meta (self, names[i]) != NULL)
+      {
+        atl_hf_config_number (self, names[i], 1, HF_MAX_LAYERS, &n);
+        return (guint) n;
+      }
+  return kinds != NULL && kinds->type == ATL_META_ARRAY && kinds->v_array.n <= HF_MAX_LAYERS
+             ? (guint) kinds->v_array.n
+             : 0;
+}
+
+/* Falcon's first decoders have as many as queries, or one, whatever its settings count. */
+gint64
+atl_hf_config_key_heads (const AtlHfConfig *self)
+{
+  const gboolean is_falcon = strcmp (self->family->arch, "falcon") == 0;
+  double n = 0;
+
+  if (is_falcon && !atl_hf_config_bool (self, "new_decoder_architecture", FALSE))
+    {
+      if (atl_hf_config_bool (self, "multi_query", TRUE))
+        return 1;
+    }
+  else if (atl_hf_config_number (self, is_falcon ? "num_kv_heads" : "num_key_value_heads", 1,
+                                 1 << 24, &n))
+    return (gint64) n;
+  return atl_hf_config_number (self, "num_attention_heads", 1, 1 << 24, &n) ? (gint64) n : 0;
 }
 
 static gboolean

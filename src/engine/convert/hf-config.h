@@ -12,13 +12,13 @@
 G_BEGIN_DECLS
 
 /* The settings of the text part, with the family's defaults. */
-typedef struct
+struct AtlHfConfig
 {
   const AtlCheckpoint *cp; /* metadata of config.json */
   const AtlHfFamily *family;
   gboolean nested;  /* they lie in "text_config." */
   const char **odd; /* (nullable) where the first setting is told that is there and of no use */
-} AtlHfConfig;
+};
 
 /* ATL_ERROR_UNSUPPORTED when the family is not known, in words that list those that are. */
 gboolean atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error);
@@ -31,6 +31,11 @@ gboolean atl_hf_config_number (
 gboolean atl_hf_config_bool (const AtlHfConfig *self, const char *key, gboolean fallback);
 const char *atl_hf_config_string (const AtlHfConfig *self, const char *key);
 const AtlMetaValue *atl_hf_config_meta (const AtlHfConfig *self, const char *key);
+
+/* Layers of the network, under the names that the number goes by; 0 where it is not said. */
+guint atl_hf_config_n_layers (const AtlHfConfig *self);
+/* Heads of keys; 0 where neither they nor those of queries are said. */
+gint64 atl_hf_config_key_heads (const AtlHfConfig *self);
 
 /* The product of the settings that `words` names ("key_multiplier mlp_multipliers[1]"); one that is
  * not there counts as 1. FALSE when one is no number, or a list is too short. */

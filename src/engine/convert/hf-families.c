@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/convert/hf-config.h"
 #include "engine/convert/hf-names.h"
 
 static const AtlHfDefault llama_defaults[] = {
@@ -338,12 +339,97 @@ static const AtlHfDefault ministral3_defaults[] = {
   { NULL, 0 },
 };
 
+static const AtlHfDefault falcon_defaults[] = {
+  { "layer_norm_epsilon", 1e-5 },
+  { "max_position_embeddings", 2048 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault exaone_defaults[] = {
+  { "layer_norm_epsilon", 1e-5 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault internlm2_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault orion_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { NULL, 0 },
+};
+
+/* The width and the depth of the first model. */
+static const AtlHfDefault minicpm_defaults[] = {
+  { "rms_norm_eps", 1e-6 }, { "scale_emb", 1 }, { "scale_depth", 1 },
+  { "dim_model_base", 1 },  { NULL, 0 },
+};
+
+static const AtlHfDefault bailing_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "num_shared_experts", 0 },
+  { "first_k_dense_replace", 0 },
+  { "norm_topk_prob", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault bailing_2_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "num_shared_experts", 0 },
+  { "first_k_dense_replace", 0 },
+  { "norm_topk_prob", 1 },
+  { "n_group", 8 },
+  { "topk_group", 4 },
+  { "routed_scaling_factor", 1 },
+  { "partial_rotary_factor", 0.5 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault nemotron_h_defaults[] = {
+  { "layer_norm_epsilon", 1e-5 },
+  { "conv_kernel", 4 },
+  { "ssm_state_size", 128 },
+  { "n_groups", 8 },
+  { "n_shared_experts", 1 },
+  { "norm_topk_prob", 1 },
+  { NULL, 0 },
+};
+
+/* Ling 2.0's settings are of the same type as Ling's. */
+static gboolean
+is_bailing_2 (const AtlHfConfig *config)
+{
+  return atl_hf_config_meta (config, "score_function") != NULL ||
+         atl_hf_config_meta (config, "use_qk_norm") != NULL;
+}
+
+/* Settings may count experts that no layer has. */
+static gboolean
+is_nemotron_h_moe (const AtlHfConfig *config)
+{
+  const AtlMetaValue *kinds = atl_hf_config_meta (config, "layers_block_type");
+  const char *pattern = atl_hf_config_string (config, "hybrid_override_pattern");
+
+  if (pattern != NULL)
+    return strchr (pattern, 'E') != NULL;
+  for (gsize i = 0; kinds != NULL && kinds->type == ATL_META_ARRAY &&
+                    kinds->v_array.elem_type == ATL_META_STRING && i < kinds->v_array.n;
+       i++)
+    if (strcmp (((char *const *) kinds->v_array.elems)[i], "moe") == 0)
+      return TRUE;
+  return FALSE;
+}
+
 static const AtlHfFamily families[] = {
   { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults, NULL },
   { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults, NULL },
   { " qwen2 ", "qwen2", 0, NULL, llama_defaults, NULL },
-  { " qwen2_5_vl qwen2_5_vl_text ", "qwen2vl", 0, NULL, llama_defaults, NULL },
+  { " qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text ", "qwen2vl", 0, NULL, llama_defaults,
+    NULL },
   { " qwen2_moe ", "qwen2moe", 0, NULL, qwen2_moe_defaults, NULL },
+  { " qwen3_vl qwen3_vl_text ", "qwen3vl", 0, NULL, qwen3_defaults, NULL },
+  { " qwen3_vl_moe qwen3_vl_moe_text ", "qwen3vlmoe", ATL_HF_TURNED, NULL, qwen3_defaults, NULL },
   { " qwen3 ", "qwen3", 0, NULL, qwen3_defaults, NULL },
   { " qwen3_moe ", "qwen3moe", 0, NULL, qwen3_defaults, NULL },
   { " gemma2 ", "gemma2", ATL_HF_NORM_PLUS_ONE | ATL_HF_WINDOW, hf_gemma_names, gemma2_defaults,
@@ -352,6 +438,7 @@ static const AtlHfFamily families[] = {
     gemma3_defaults, NULL },
   { " phi3 ", "phi3", ATL_HF_WINDOW, NULL, phi3_defaults, NULL },
   { " glm4 ", "glm4", 0, hf_glm4_names, glm4_defaults, NULL },
+  { " glm ", "chatglm", 0, NULL, glm4_defaults, NULL },
   { " granite ", "granite", ATL_HF_PERMUTE, NULL, granite_defaults, NULL },
   { " olmo2 ", "olmo2", 0, hf_gemma_names, olmo2_defaults, NULL },
   { " olmo3 ", "olmo2", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma_names, olmo2_defaults, NULL },
@@ -403,19 +490,41 @@ static const AtlHfFamily families[] = {
   { " phi ", "phi2", 0, hf_phi_names, phi_defaults, hf_phi_model_names },
   { " gpt_neox ", "gptneox", 0, hf_neox_names, neox_defaults, hf_neox_model_names },
   { " ministral3 ", "mistral3", ATL_HF_PERMUTE, NULL, ministral3_defaults, NULL },
+  { " falcon ", "falcon", 0, hf_falcon_names, falcon_defaults, hf_falcon_model_names, "h." },
+  { " internlm2 ", "internlm2", ATL_HF_PERMUTE, hf_internlm2_names, internlm2_defaults,
+    hf_internlm2_model_names },
+  { " xverse ", "xverse", ATL_HF_PERMUTE, NULL, internlm2_defaults, NULL },
+  { " exaone ", "exaone", 0, hf_exaone_names, exaone_defaults, hf_exaone_model_names, "h." },
+  { " orion ", "orion", 0, NULL, orion_defaults, NULL },
+  { " minicpm ", "minicpm", ATL_HF_PERMUTE, NULL, minicpm_defaults, NULL },
+  { " bailing_moe bailing_moe_v2 ", "bailingmoe2", 0, hf_bailing_2_names, bailing_2_defaults,
+    hf_bailing_model_names, NULL, is_bailing_2 },
+  { " bailing_moe ", "bailingmoe", ATL_HF_PERMUTE, hf_bailing_names, bailing_defaults,
+    hf_bailing_model_names },
+  { " nemotron_h ", "nemotron_h_moe", 0, hf_nemotron_h_names, nemotron_h_defaults,
+    hf_mamba2_model_names, NULL, is_nemotron_h_moe },
+  { " nemotron_h ", "nemotron_h", 0, hf_nemotron_h_names, nemotron_h_defaults,
+    hf_mamba2_model_names },
 };
 
 const AtlHfFamily *
-atl_hf_family_find (const char *model_type)
+atl_hf_family_find (const char *model_type, const AtlHfConfig *config)
 {
   g_autofree char *framed = g_strconcat (" ", model_type, " ", NULL);
 
   if (strchr (model_type, ' ') != NULL)
     return NULL;
   for (guint i = 0; i < G_N_ELEMENTS (families); i++)
-    if (strstr (families[i].types, framed) != NULL)
+    if (strstr (families[i].types, framed) != NULL &&
+        (families[i].is_meant == NULL || families[i].is_meant (config)))
       return &families[i];
   return NULL;
+}
+
+const char *
+atl_hf_family_layers (const AtlHfFamily *self)
+{
+  return self->layers != NULL ? self->layers : "layers.";
 }
 
 const AtlHfFamily *
@@ -437,7 +546,7 @@ atl_hf_family_list (void)
       g_auto (GStrv) words = g_strsplit (families[i].types, " ", -1);
 
       for (guint k = 0; words[k] != NULL; k++)
-        if (*words[k] != '\0')
+        if (*words[k] != '\0' && families[i].is_meant == NULL)
           g_string_append_printf (all, "%s%s", all->len > 0 ? ", " : "", words[k]);
     }
   return g_string_free (g_steal_pointer (&all), FALSE);

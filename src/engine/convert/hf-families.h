@@ -49,6 +49,13 @@ typedef enum
   ATL_HF_PADDED,           /* to the size of the vocabulary, with copies of the first row */
   ATL_HF_TIED_HEAD,        /* only if there is no output layer of its own */
   ATL_HF_BY_HEADS,         /* per head q, k, v: all q, all k, all v */
+  ATL_HF_GROUPED_Q,        /* per key head its q, its k, its v: all q, in the family's order */
+  ATL_HF_GROUPED_K,        /* all k, likewise */
+  ATL_HF_GROUPED_V,        /* all v */
+  ATL_HF_GROUPED_QKV,      /* all q, all k, all v */
+  ATL_HF_JOINED_Q,         /* all q, all k, all v: the q, in the family's order */
+  ATL_HF_JOINED_K,         /* the k, likewise */
+  ATL_HF_JOINED_V,         /* the v */
   ATL_HF_LAYOUT_MASK = 0xff,
   ATL_HF_BARE = 0x100, /* the name in GGUF is whole: no ".weight" after it */
 } AtlHfLayout;
@@ -70,6 +77,8 @@ typedef struct
   double value;
 } AtlHfDefault;
 
+typedef struct AtlHfConfig AtlHfConfig; /* hf-config.h */
+
 typedef struct
 {
   const char *types; /* model_type of config.json: words with a space around each */
@@ -78,10 +87,15 @@ typedef struct
   const AtlHfName *names;       /* (nullable) of layers, ended by hf NULL */
   const AtlHfDefault *defaults; /* (nullable) ended by key NULL */
   const AtlHfName *model_names; /* (nullable) outside of layers, ended by hf NULL */
+  const char *layers;           /* (nullable) what stands before a layer's number; "layers." */
+  /* (nullable) Of several rows with a type, whether the settings are of this one. */
+  gboolean (*is_meant) (const AtlHfConfig *config);
 } AtlHfFamily;
 
-/* NULL for a type that is not known. */
-const AtlHfFamily *atl_hf_family_find (const char *model_type);
+/* The first row of that type whose settings they are; NULL for a type that is not known. */
+const AtlHfFamily *atl_hf_family_find (const char *model_type, const AtlHfConfig *config);
+/* "layers.", or what the family has in its place. */
+const char *atl_hf_family_layers (const AtlHfFamily *self);
 /* The first family of that general.architecture, or NULL. */
 const AtlHfFamily *atl_hf_family_of_arch (const char *arch);
 /* "llama, mistral, …", for messages; the caller frees. */

@@ -142,6 +142,95 @@ put_falcon (HfWriter *w)
   refuse (w, "projectors_bias");
 }
 
+/* Which layers are what: a letter each, or a word. */
+static gboolean
+read_kinds (HfWriter *w, char *letters, guint n)
+{
+  static const struct
+  {
+    const char *word;
+    char letter;
+  } known[] = {
+    { "mamba", 'M' },     { "linear_attention", 'M' },
+    { "attention", '*' }, { "full_attention", '*' },
+    { "mlp", '-' },       { "moe", 'E' },
+  };
+  const AtlMetaValue *words = atl_hf_config_meta (w->config, "layers_block_type");
+  const char *pattern = atl_hf_config_string (w->config, "hybrid_override_pattern");
+
+  if (pattern != NULL && strlen (pattern) == n && strspn (pattern, "M*-E") == n)
+    {
+      memcpy (letters, pattern, n);
+      return TRUE;
+    }
+  if (pattern != NULL || words == NULL || words->type != ATL_META_ARRAY ||
+      words->v_array.elem_type != ATL_META_STRING || words->v_array.n != n)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      guint k = 0;
+
+      while (k < G_N_ELEMENTS (known) &&
+             strcmp (((char *const *) words->v_array.elems)[i], known[k].word) != 0)
+        k++;
+      if (k == G_N_ELEMENTS (known))
+        return FALSE;
+      letters[i] = known[k].letter;
+    }
+  return TRUE;
+}
+
+static void
+put_numbers (HfWriter *w, const char *key, const gint64 *numbers, guint n)
+{
+  AtlMetaValue list = { .type = ATL_META_ARRAY };
+
+  list.v_array.elem_type = ATL_META_INT;
+  list.v_array.n = n;
+  list.v_array.elems = (gpointer) numbers;
+  hf_put (w, key, &list);
+}
+
+/* A layer is a state, an attention or a feed-forward, with or without experts. */
+static void
+put_nemotron (HfWriter *w)
+{
+  static const char *const odd[] = { "attention_bias", "mlp_bias", "mamba_proj_bias", "use_bias" };
+  guint n = atl_hf_config_n_layers (w->config);
+  g_autofree char *letters = g_malloc0 (n + 1);
+  g_autofree gint64 *keys = g_new0 (gint64, n + 1), *widths = g_new0 (gint64, n + 1);
+  double heads = need (w, "mamba_num_heads"), experts = 0, width = 0;
+
+  if (n == 0 || !read_kinds (w, letters, n))
+    {
+      hf_fail (w, ATL_ERROR_BAD_FILE,
+               _ ("the kinds of its %u layers (hybrid_override_pattern or layers_block_type) are "
+                  "missing or not known here"),
+               n);
+      return;
+    }
+  hf_number (w, "moe_intermediate_size", &experts);
+  hf_number (w, "intermediate_size", &width);
+  for (guint i = 0; i < n; i++)
+    {
+      keys[i] = letters[i] == '*' ? atl_hf_config_key_heads (w->config) : 0;
+      widths[i] = letters[i] == 'E' ? (gint64) experts : letters[i] == '-' ? (gint64) width : 0;
+    }
+  if (strchr (letters, '-') != NULL && strchr (letters, 'E') != NULL)
+    hf_fail (w, ATL_ERROR_UNSUPPORTED,
+             _ ("it has layers with experts and feed-forward layers without, which is not known "
+                "here"));
+  hf_put_uint (w, "block_count", n);
+  put_numbers (w, "attention.head_count_kv", keys, n);
+  put_numbers (w, "feed_forward_length", widths, n);
+  put_state_space (w, heads * need (w, "mamba_head_dim"), heads);
+  hf_put_uint (w, "ssm.conv_kernel", need (w, "conv_kernel"));
+  hf_put_uint (w, "ssm.state_size", need (w, "ssm_state_size"));
+  hf_put_uint (w, "ssm.group_count", need (w, "n_groups"));
+  for (guint i = 0; i < G_N_ELEMENTS (odd); i++)
+    refuse (w, odd[i]);
+}
+
 /* --- Llama 4 --- */
 
 static void
@@ -195,6 +284,8 @@ hf_put_hybrid (HfWriter *w)
     put_granite (w);
   if (is_arch (w, " falcon-h1 "))
     put_falcon (w);
+  if (is_arch (w, " nemotron_h nemotron_h_moe "))
+    put_nemotron (w);
   if (is_arch (w, " llama4 "))
     put_llama4 (w);
 }

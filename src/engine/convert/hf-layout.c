@@ -40,14 +40,40 @@ read_heads (Heads *h, const AtlHfConfig *config)
   return TRUE;
 }
 
+gint64
+atl_hf_piece_size (const AtlHfPiece *piece)
+{
+  gint64 n = 1;
+
+  for (guint i = 0; i < ATL_HF_LEVELS; i++)
+    n *= piece->size[i];
+  return n;
+}
+
+gint64
+atl_hf_piece_row (const AtlHfPiece *piece, gint64 i)
+{
+  gint64 row = piece->first;
+
+  for (guint level = ATL_HF_LEVELS; level-- > 0; i /= piece->size[level])
+    row += i % piece->size[level] * piece->stride[level];
+  return row;
+}
+
+static void
+add_piece (AtlHfPlan *plan, AtlHfPiece piece)
+{
+  g_assert (plan->n_pieces < ATL_HF_MAX_PIECES);
+  piece.factor = 1.0f;
+  plan->piece[plan->n_pieces++] = piece;
+  plan->n_rows += atl_hf_piece_size (&piece);
+}
+
 static void
 add (AtlHfPlan *plan, gint64 first, gint64 a, gint64 b, gint64 c, gint64 sa, gint64 sb, gint64 sc)
 {
-  AtlHfPiece *piece = &plan->piece[plan->n_pieces++];
-
-  g_assert (plan->n_pieces <= ATL_HF_MAX_PIECES);
-  *piece = (AtlHfPiece){ first, { a, b, c }, { sa, sb, sc }, 1.0f };
-  plan->n_rows += a * b * c;
+  add_piece (plan,
+             (AtlHfPiece){ .first = first, .size = { 1, a, b, c }, .stride = { 0, sa, sb, sc } });
 }
 
 static void
@@ -172,6 +198,46 @@ plan_by_heads (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError
   return TRUE;
 }
 
+/* Queries, keys and values in one module, of all heads or (`grouped`) of each head of keys by
+ * itself; one of the three, or all (`part` 3). Queries and keys are put into the order of rotary
+ * pairs that the family has in GGUF. */
+static gboolean
+plan_fused (AtlHfPlan *plan,
+            const AtlHfConfig *config,
+            guint part,
+            gboolean grouped,
+            gint64 n_rows,
+            GError **error)
+{
+  const gboolean permuted = part < 3 && (config->family->flags & ATL_HF_PERMUTE) != 0;
+  gint64 heads = number (config, "num_attention_heads"), keys = atl_hf_config_key_heads (config);
+  gint64 dim = heads > 0 && keys > 0 ? n_rows / (heads + 2 * keys) : 0;
+  gint64 groups = grouped ? keys : 1;
+
+  if (dim < 1 || n_rows != dim * (heads + 2 * keys) || heads % keys != 0 ||
+      (permuted && dim % 2 != 0))
+    return fail (error, _ ("it does not divide into queries, keys and values of its heads"));
+  for (guint i = 0; i < 3; i++)
+    {
+      gint64 n = (i == 0 ? heads : keys) / groups;
+      gint64 before = i == 0 ? 0 : (heads + (i - 1) * keys) / groups;
+      AtlHfPiece piece = { .first = before * dim,
+                           .size = { groups, n, 1, dim },
+                           .stride = { n_rows / groups, dim, 0, 1 } };
+
+      if (permuted && i < 2)
+        {
+          piece.size[2] = dim / 2;
+          piece.stride[2] = 1;
+          piece.size[3] = 2;
+          piece.stride[3] = dim / 2;
+        }
+      if (part == i || part == 3)
+        add_piece (plan, piece);
+    }
+  return TRUE;
+}
+
 static gboolean
 plan_padded (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError **error)
 {
@@ -271,6 +337,17 @@ atl_hf_layout_plan (AtlHfPlan *plan,
     case ATL_HF_BY_HEADS:
       ok = plan_by_heads (plan, config, n_rows, error);
       break;
+    case ATL_HF_GROUPED_Q:
+    case ATL_HF_GROUPED_K:
+    case ATL_HF_GROUPED_V:
+    case ATL_HF_GROUPED_QKV:
+      ok = plan_fused (plan, config, layout - ATL_HF_GROUPED_Q, TRUE, n_rows, error);
+      break;
+    case ATL_HF_JOINED_Q:
+    case ATL_HF_JOINED_K:
+    case ATL_HF_JOINED_V:
+      ok = plan_fused (plan, config, layout - ATL_HF_JOINED_Q, FALSE, n_rows, error);
+      break;
     case ATL_HF_PADDED:
       ok = plan_padded (plan, config, n_rows, error);
       break;
@@ -304,8 +381,8 @@ atl_hf_plan_is_plain (const AtlHfPlan *plan, gint64 n_rows)
   const AtlHfPiece *p = &plan->piece[0];
 
   return plan->n_pieces == 1 && plan->columns.size[0] == 0 && plan->change == ATL_HF_UNCHANGED &&
-         plan->list_rows == 0 && p->factor == 1.0f && p->first == 0 && p->size[2] == n_rows &&
-         p->stride[2] == 1;
+         plan->list_rows == 0 && p->factor == 1.0f && p->first == 0 &&
+         p->size[ATL_HF_LEVELS - 1] == n_rows && p->stride[ATL_HF_LEVELS - 1] == 1;
 }
 
 static gboolean
@@ -313,7 +390,7 @@ piece_fits (const AtlHfPiece *piece, gint64 n)
 {
   gint64 last = piece->first;
 
-  for (guint i = 0; i < 3; i++)
+  for (guint i = 0; i < ATL_HF_LEVELS; i++)
     {
       if (piece->size[i] < 1 || piece->stride[i] < 0 || piece->size[i] > G_MAXINT32 ||
           piece->stride[i] > G_MAXINT32)

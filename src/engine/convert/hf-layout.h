@@ -14,11 +14,14 @@ G_BEGIN_DECLS
 
 #define ATL_HF_MAX_PIECES 6
 
-/* size[0] * size[1] * size[2] rows (or columns): number (a, b, c) is number
- * first + a * stride[0] + b * stride[1] + c * stride[2] of the module, times `factor`. */
+#define ATL_HF_LEVELS 4
+
+/* size[0] * … * size[3] rows (or columns), the last of them next to each other: number (a, b, c, d)
+ * is number first + a * stride[0] + b * stride[1] + c * stride[2] + d * stride[3] of the module,
+ * times `factor`. */
 typedef struct
 {
-  gint64 first, size[3], stride[3];
+  gint64 first, size[ATL_HF_LEVELS], stride[ATL_HF_LEVELS];
   float factor;
 } AtlHfPiece;
 
@@ -48,6 +51,12 @@ gboolean atl_hf_layout_plan (AtlHfPlan *plan,
                              gint64 n_rows,
                              gint64 n_columns,
                              GError **error);
+
+/* How many rows a piece has. */
+gint64 atl_hf_piece_size (const AtlHfPiece *piece);
+/* Where row `i` of a piece stands in the module, of which the next piece->size[3] - 1 follow in
+ * steps of piece->stride[3] where i divides by piece->size[3]. */
+gint64 atl_hf_piece_row (const AtlHfPiece *piece, gint64 i);
 
 /* Whether all rows stay where and as they are. */
 gboolean atl_hf_plan_is_plain (const AtlHfPlan *plan, gint64 n_rows);

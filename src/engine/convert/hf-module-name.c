@@ -110,14 +110,15 @@ hf_take_number (char *name)
 }
 
 gint64
-hf_take_layer (const char **name)
+hf_take_layer (const char **name, const char *word)
 {
+  gsize length = strlen (word);
   char *end;
   guint64 layer;
 
-  if (!g_str_has_prefix (*name, "layers.") || !g_ascii_isdigit ((*name)[7]))
+  if (!g_str_has_prefix (*name, word) || !g_ascii_isdigit ((*name)[length]))
     return -1;
-  layer = g_ascii_strtoull (*name + 7, &end, 10);
+  layer = g_ascii_strtoull (*name + length, &end, 10);
   if (*end != '.' || layer >= HF_MAX_LAYERS)
     return -1;
   *name = end + 1;

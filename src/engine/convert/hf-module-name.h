@@ -18,8 +18,9 @@ G_BEGIN_DECLS
 gboolean hf_is_ignored (const char *name);
 /* The name without the root that wraps the decoder. */
 const char *hf_without_root (const char *name);
-/* "layers.3.mlp.up_proj" -> 3 and "mlp.up_proj"; -1 outside of layers. */
-gint64 hf_take_layer (const char **name);
+/* "layers.3.mlp.up_proj" -> 3 and "mlp.up_proj"; -1 outside of layers. `word` is what stands before
+ * the number, "layers." */
+gint64 hf_take_layer (const char **name, const char *word);
 /* "experts.12.up_proj" -> "experts.*.up_proj" and 12; -1 when there is no number. */
 gint64 hf_take_number (char *name);
 /* Cuts the ending off ("….qweight") and tells which part of its module the tensor is. */

@@ -35,7 +35,7 @@ static void
 add (HfOrigins *self, const char *gguf, const char *ending, const char *hf)
 {
   g_autofree char *name = g_strconcat (gguf, ending, NULL);
-  const char *layers = strstr (hf, "layers.");
+  const char *layers = strstr (hf, atl_hf_family_layers (self->config.family));
 
   if (g_hash_table_contains (self->names, name))
     return;
@@ -75,18 +75,19 @@ layer_of (const char **name)
 static char *
 like_another (const HfOrigins *self, const char *rest, gint layer)
 {
+  const char *layers = atl_hf_family_layers (self->config.family);
   GHashTableIter iter;
   gpointer key, value;
 
   g_hash_table_iter_init (&iter, self->names);
   while (g_hash_table_iter_next (&iter, &key, &value))
     {
-      const char *other = key, *hf = value, *number = strstr (hf, "layers."), *end;
+      const char *other = key, *hf = value, *number = strstr (hf, layers), *end;
       gint of = layer_of (&other);
 
       if (of < 0 || strcmp (other, rest) != 0 || number == NULL)
         continue;
-      number += strlen ("layers.");
+      number += strlen (layers);
       end = number + strspn (number, "0123456789");
       return g_strdup_printf ("%.*s%d%s", (int) (number - hf), hf, layer, end);
     }
@@ -121,7 +122,8 @@ from_list (const HfOrigins *self, const char *rest, gint layer)
   if (module == NULL)
     return NULL;
   if (layer >= 0)
-    return g_strdup_printf ("%slayers.%d.%s%s", root, layer, module, ending);
+    return g_strdup_printf ("%s%s%d.%s%s", root, atl_hf_family_layers (family), layer, module,
+                            ending);
   return g_strconcat (strcmp (module, "lm_head") == 0 ? "" : root, module, ending, NULL);
 }
 

@@ -69,15 +69,15 @@ static void
 move_columns (const AtlHfSource *source, const AtlHfPiece *columns, const guint8 *row, guint8 *out)
 {
   const AtlDTypeInfo *type = atl_dtype_info (source->dtype);
-  const gsize run = (gsize) columns->size[2] / type->block_elems * type->block_bytes;
+  const gint64 n = atl_hf_piece_size (columns), in_run = columns->size[ATL_HF_LEVELS - 1];
+  const gsize run = (gsize) in_run / type->block_elems * type->block_bytes;
 
-  for (gint64 a = 0; a < columns->size[0]; a++)
-    for (gint64 b = 0; b < columns->size[1]; b++, out += run)
-      {
-        gint64 first = columns->first + a * columns->stride[0] + b * columns->stride[1];
+  for (gint64 i = 0; i < n; i += in_run, out += run)
+    {
+      gint64 first = atl_hf_piece_row (columns, i);
 
-        memcpy (out, row + (gsize) first / type->block_elems * type->block_bytes, run);
-      }
+      memcpy (out, row + (gsize) first / type->block_elems * type->block_bytes, run);
+    }
 }
 
 /* Rows that change on their way. */
@@ -130,6 +130,7 @@ recipe_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
   const AtlHfRecipe *self = info->rows_data;
   const AtlHfPlan *plan = &self->plan;
   const gint64 per_source = self->n_units / self->n_sources;
+  const guint last = ATL_HF_LEVELS - 1;
 
   while (n > 0)
     {
@@ -139,21 +140,18 @@ recipe_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
 
       for (;; piece++)
         {
-          gint64 size = piece->size[0] * piece->size[1] * piece->size[2];
+          gint64 size = atl_hf_piece_size (piece);
 
           if (row < size)
             break;
           row -= size;
         }
-      start = unit % per_source * self->unit_rows + piece->first +
-              row / piece->size[2] / piece->size[1] * piece->stride[0] +
-              row / piece->size[2] % piece->size[1] * piece->stride[1] +
-              row % piece->size[2] * piece->stride[2];
-      count = MIN (n, piece->size[2] - row % piece->size[2]);
+      start = unit % per_source * self->unit_rows + atl_hf_piece_row (piece, row);
+      count = MIN (n, piece->size[last] - row % piece->size[last]);
       if (self->dtype == source->dtype && piece->factor == 1.0f && plan->columns.size[0] == 0)
-        source_rows (source, start, piece->stride[2], count, out);
+        source_rows (source, start, piece->stride[last], count, out);
       else
-        changed_rows (self, source, piece->factor, start, piece->stride[2], count, out);
+        changed_rows (self, source, piece->factor, start, piece->stride[last], count, out);
       out += (gsize) count * self->row_bytes;
       first += count;
       n -= count;

@@ -95,22 +95,33 @@ static const Setting settings[] = {
   { "feed_forward_length", "intermediate_size ffn_hidden_size n_inner block_ff_dim", NULL, FALSE },
   { "attention.head_count", "num_attention_heads n_head", NULL, FALSE },
   { "attention.head_count_kv", "num_key_value_heads num_attention_heads n_head", NULL, FALSE },
-  { "attention.key_length", "head_dim", "! mamba2 ", FALSE },
-  { "attention.value_length", "head_dim", "! mamba2 ", FALSE },
+  { "attention.key_length", "head_dim attention_head_dim", "! mamba2 ", FALSE },
+  { "attention.value_length", "head_dim attention_head_dim", "! mamba2 ", FALSE },
   { "attention.layer_norm_rms_epsilon", "rms_norm_eps norm_eps", "! nemotron ", TRUE },
-  { "attention.layer_norm_rms_epsilon", "layer_norm_epsilon", " mamba2 ", TRUE },
+  { "attention.layer_norm_rms_epsilon", "layer_norm_epsilon",
+    " mamba2 exaone nemotron_h nemotron_h_moe ", TRUE },
+  { "attention.layer_norm_epsilon", "rms_norm_eps", " orion ", TRUE },
   { "attention.layer_norm_epsilon", "layer_norm_eps norm_epsilon layer_norm_epsilon norm_eps",
-    " command-r cohere2 starcoder2 stablelm nemotron phi2 gptneox ", TRUE },
+    " command-r cohere2 starcoder2 stablelm nemotron phi2 gptneox falcon nemotron_h "
+    "nemotron_h_moe ",
+    TRUE },
   { "vocab_size", "vocab_size", NULL, FALSE },
-  { "expert_count", "num_local_experts num_experts n_routed_experts moe_num_experts", NULL, FALSE },
+  { "expert_count", "num_local_experts num_experts n_routed_experts moe_num_experts",
+    "! nemotron_h ", FALSE },
   { "expert_used_count", "num_experts_per_tok moe_topk moe_k top_k_experts", NULL, FALSE },
-  { "expert_shared_count", "n_shared_experts moe_num_shared_experts num_shared_expert",
-    " deepseek deepseek2 glm4moe ernie4_5-moe hunyuan-moe dots1 ", FALSE },
-  { "expert_group_count", "n_group", " deepseek2 glm4moe dots1 ", FALSE },
-  { "expert_group_used_count", "topk_group", " deepseek2 glm4moe dots1 ", FALSE },
-  { "expert_weights_scale", "routed_scaling_factor", " deepseek2 glm4moe lfm2moe dots1 ", TRUE },
+  { "expert_shared_count",
+    "n_shared_experts moe_num_shared_experts num_shared_expert num_shared_experts",
+    " deepseek deepseek2 glm4moe ernie4_5-moe hunyuan-moe dots1 bailingmoe bailingmoe2 "
+    "nemotron_h_moe ",
+    FALSE },
+  { "expert_group_count", "n_group", " deepseek2 glm4moe dots1 bailingmoe2 nemotron_h_moe ",
+    FALSE },
+  { "expert_group_used_count", "topk_group", " deepseek2 glm4moe dots1 bailingmoe2 nemotron_h_moe ",
+    FALSE },
+  { "expert_weights_scale", "routed_scaling_factor",
+    " deepseek2 glm4moe lfm2moe dots1 bailingmoe2 nemotron_h_moe ", TRUE },
   { "leading_dense_block_count", "first_k_dense_replace moe_layer_start_index num_dense_layers",
-    " deepseek deepseek2 glm4moe ernie4_5-moe lfm2moe dots1 ", FALSE },
+    " deepseek deepseek2 glm4moe ernie4_5-moe lfm2moe dots1 bailingmoe bailingmoe2 ", FALSE },
   { "interleave_moe_layer_step", "moe_layer_interval", " ernie4_5-moe ", FALSE },
   { "attention.q_lora_rank", "q_lora_rank", " deepseek2 ", FALSE },
   { "attention.kv_lora_rank", "kv_lora_rank", " deepseek2 ", FALSE },
@@ -118,6 +129,9 @@ static const Setting settings[] = {
   { "expert_feed_forward_length", "moe_intermediate_size", NULL, FALSE },
   { "expert_feed_forward_length", "intermediate_size", " gpt-oss ", FALSE },
   { "expert_shared_feed_forward_length", "shared_expert_intermediate_size", NULL, FALSE },
+  { "expert_shared_feed_forward_length", "moe_shared_expert_intermediate_size",
+    " bailingmoe2 nemotron_h_moe ", FALSE },
+  { "moe_latent_size", "moe_latent_size", " nemotron_h_moe ", FALSE },
   { "expert_shared_feed_forward_length", "shared_intermediate_size", " granitemoe ", FALSE },
   { "expert_shared_feed_forward_length", "intermediate_size", " hunyuan-moe ", FALSE },
   { "attn_logit_softcapping", "attn_logit_softcapping", " gemma2 ", TRUE },
@@ -208,7 +222,9 @@ put_settings (HfWriter *w)
 static void
 put_router (HfWriter *w)
 {
-  const char *score = atl_hf_config_string (w->config, "scoring_func");
+  const char *score = atl_hf_config_string (
+      w->config,
+      atl_hf_config_meta (w->config, "score_function") != NULL ? "score_function" : "scoring_func");
   AtlMetaValue norm = { .type = ATL_META_BOOL };
   double by_default;
 
@@ -432,11 +448,13 @@ check_activation (HfWriter *w)
       " gemma gemma2 gemma3 gemma3n gemma4 starcoder2 phi2 gptneox falcon " },
     { " silu swish ", NULL },
   };
-  const char *act = atl_hf_config_string (w->config, "hidden_activation");
+  static const char *const keys[] = { "hidden_activation", "hidden_act", "mlp_hidden_act",
+                                      "activation_function", "activation" };
+  const char *act = NULL;
   g_autofree char *framed = NULL;
 
-  if (act == NULL)
-    act = atl_hf_config_string (w->config, "hidden_act");
+  for (guint i = 0; act == NULL && i < G_N_ELEMENTS (keys); i++)
+    act = atl_hf_config_string (w->config, keys[i]);
   if (act == NULL)
     return;
   framed = g_strconcat (" ", act, " ", NULL);
@@ -467,6 +485,7 @@ atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error
   put_adjusted_width (&w);
   hf_put_hybrid (&w);
   hf_put_gemma (&w);
+  hf_put_own (&w);
   put_settings (&w);
   /* Some classes have no such setting. */
   if (!is_put (&w, "context_length"))

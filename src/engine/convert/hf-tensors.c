@@ -34,13 +34,28 @@ target_name (const HfTarget *target)
   return g_strconcat (target->gguf, bare ? NULL : target->is_bias ? ".bias" : ".weight", NULL);
 }
 
+/* Whether the experts of a family that publishes them as [expert, in, out] are saved the other way
+ * round, as newer versions of the authors' library do: their inputs or outputs are the model's
+ * width. */
+static gboolean
+lies_in_order (const HfTranslation *self, const HfTarget *target, const AtlHfSource *source)
+{
+  gboolean is_down = g_str_has_suffix (target->gguf, "_down_exps");
+  gint64 outer = source->dim[is_down ? 1 : 2], inner = source->dim[is_down ? 2 : 1];
+  double width;
+
+  return source->n_dims == 3 && outer != inner &&
+         atl_hf_config_number (&self->config, "hidden_size", (double) outer, (double) outer,
+                               &width);
+}
+
 static void
 shape_source (const HfTranslation *self, const HfTarget *target, AtlHfSource *source)
 {
   double vocabulary;
 
   if ((self->config.family->flags & ATL_HF_TURNED) != 0 && !target->is_bias &&
-      g_str_has_suffix (target->gguf, "_exps"))
+      g_str_has_suffix (target->gguf, "_exps") && !lies_in_order (self, target, source))
     atl_hf_source_turn (source);
   /* EXL2's outputs are filled up to a multiple of 32. */
   if (source->streams != NULL && strcmp (target->gguf, "output") == 0 &&
@@ -230,7 +245,7 @@ planned_shape (const HfTarget *target,
 static gboolean
 fit_columns (AtlHfSource **sources, guint n, const AtlHfPlan *plan)
 {
-  gint64 run = plan->columns.size[2];
+  gint64 run = plan->columns.size[ATL_HF_LEVELS - 1];
 
   if (plan->columns.size[0] == 0 || run % atl_dtype_info (sources[0]->dtype)->block_elems == 0)
     return TRUE;

@@ -45,6 +45,8 @@ void hf_fail (HfWriter *w, AtlError code, const char *format, ...) G_GNUC_PRINTF
 void hf_put_hybrid (HfWriter *w);
 /* hf-gemma.c: Gemma 3n and 4. */
 void hf_put_gemma (HfWriter *w);
+/* hf-own.c: families with settings of their own kind. */
+void hf_put_own (HfWriter *w);
 /* hf-rope.c: everything about positions. */
 void hf_put_rope (HfWriter *w);
 

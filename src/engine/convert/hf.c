@@ -113,16 +113,16 @@ full_name (const HfTranslation *self, const AtlHfName *name, gint64 layer)
 }
 
 static gboolean
-place_module (HfTranslation *self, HfModule *module, double n_layers, GError **error)
+place_module (HfTranslation *self, HfModule *module, guint n_layers, GError **error)
 {
   const char *inner = hf_without_root (module->name);
   g_autofree char *pattern = NULL;
-  gint64 layer = hf_take_layer (&inner), number;
+  gint64 layer = hf_take_layer (&inner, atl_hf_family_layers (self->config.family)), number;
   gboolean has_weight = FALSE;
   const AtlHfName *name;
 
   /* Layers beyond those of the network predict ahead. */
-  if (layer >= 0 && (double) layer >= n_layers)
+  if (layer >= 0 && layer >= n_layers)
     return TRUE;
   pattern = g_strdup (inner);
   number = hf_take_number (pattern);
@@ -147,6 +147,19 @@ place_module (HfTranslation *self, HfModule *module, double n_layers, GError **e
         add_target (self, gguf, name, TRUE, number, module);
     }
   return TRUE;
+}
+
+/* Models that see say it for the whole and for the part that writes; where the two disagree, it
+ * counts whether there is a layer of its own. */
+static gboolean
+is_tied (const HfTranslation *self, gboolean *is_doubtful)
+{
+  const AtlMetaValue *whole = atl_checkpoint_meta (self->hf, "tie_word_embeddings");
+  gboolean tied = atl_hf_config_bool (&self->config, "tie_word_embeddings", FALSE);
+
+  *is_doubtful = self->config.nested && whole != NULL && whole->type == ATL_META_BOOL &&
+                 !whole->v_bool != !tied;
+  return *is_doubtful ? !g_hash_table_contains (self->by_name, "lm_head") : tied;
 }
 
 /* Only what it is said of is wrong without an output layer: parts of pictures' models have none. */
@@ -184,7 +197,8 @@ static gboolean
 translate (HfTranslation *self, GError **error)
 {
   g_autofree char *words = NULL;
-  double n_layers = 0;
+  gboolean is_doubtful;
+  guint n_layers;
 
   if (!atl_hf_config_init (&self->config, self->hf, error) ||
       !atl_hf_quant_read (&self->quant, self->hf, error) ||
@@ -202,8 +216,7 @@ translate (HfTranslation *self, GError **error)
       value.v_string.length = strlen (words);
       atl_checkpoint_add_meta (self->out, "general.quantisation", &value, NULL);
     }
-  self->tied = atl_hf_config_bool (&self->config, "tie_word_embeddings", FALSE);
-  atl_hf_config_number (&self->config, "num_hidden_layers", 1, HF_MAX_LAYERS, &n_layers);
+  n_layers = atl_hf_config_n_layers (&self->config);
   for (guint i = 0; i < atl_checkpoint_n_tensors (self->hf); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (self->hf, i);
@@ -211,10 +224,12 @@ translate (HfTranslation *self, GError **error)
       if (!hf_is_ignored (info->name))
         gather (self, info);
     }
+  self->tied = is_tied (self, &is_doubtful);
   for (guint i = 0; i < self->modules->len; i++)
     if (!place_module (self, self->modules->pdata[i], n_layers, error))
       return FALSE;
-  add_untied (self);
+  if (!is_doubtful)
+    add_untied (self);
   for (guint i = 0; i < self->targets->len; i++)
     if (!hf_add_tensor (self, self->targets->pdata[i], error))
       return FALSE;

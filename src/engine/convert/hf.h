@@ -35,4 +35,9 @@ AtlCheckpoint *atl_hf_adopt (AtlCheckpoint *cp, GError **error);
  * with a reference more. */
 AtlCheckpoint *atl_hf_adopt_part (AtlCheckpoint *cp, GError **error);
 
+/* The language model in a file that has other networks too, as ComfyUI saves whole models: its
+ * tensors alone, under the names that follow "text_encoders.NAME.transformer.", for
+ * atl_hf_adopt_part(). NULL without an error where there is none. */
+AtlCheckpoint *atl_hf_inner_part (AtlCheckpoint *cp, GError **error);
+
 G_END_DECLS

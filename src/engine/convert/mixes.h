@@ -40,6 +40,7 @@ typedef struct
   guint *downs_before;  /* (owned) [n_layers + 1] the same of layers with one feed-forward */
 } AtlMixModel;
 
+/* Reads what mixes depend on from the metadata and names of `cp`, which is not kept. */
 void atl_mix_model_init (AtlMixModel *self, const AtlCheckpoint *cp);
 void atl_mix_model_clear (AtlMixModel *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlMixModel, atl_mix_model_clear)

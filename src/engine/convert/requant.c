@@ -362,7 +362,8 @@ atl_requant_write (const AtlRequant *self,
   if (atl_checkpoint_get_string (self->cp, "general.architecture") == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   _ ("%s does not say of which family it is; language models can be written"),
+                   _ ("%s does not say what kind of model it is. Open the whole folder that "
+                      "it came in, with its config.json, or a .gguf file."),
                    atl_checkpoint_name (self->cp));
       return FALSE;
     }

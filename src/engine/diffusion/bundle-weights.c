@@ -111,6 +111,27 @@ are_shards (const char *a, const char *b)
   return strncmp (a, b, (gsize) (of - a - 5)) == 0 && g_str_equal (of, b + (of - a));
 }
 
+/* The language model inside a file with several networks; TRUE where there is none. */
+static gboolean
+open_inner (AtlCheckpoint *file, GPtrArray *all, GPtrArray *plains, GError **error)
+{
+  GError *local = NULL;
+  g_autoptr (AtlCheckpoint) inner = atl_hf_inner_part (file, &local);
+  AtlCheckpoint *cp = inner != NULL ? atl_hf_adopt_part (inner, &local) : NULL;
+
+  if (local != NULL)
+    {
+      g_propagate_error (error, local);
+      return FALSE;
+    }
+  if (cp != NULL)
+    {
+      g_ptr_array_add (all, cp);
+      g_ptr_array_add (plains, g_steal_pointer (&inner));
+    }
+  return TRUE;
+}
+
 /* Every model among a folder's weight files, and in `plain` those whose names became others. With
  * `tolerant` broken ones are passed over; else FALSE with the first error. */
 static gboolean
@@ -141,6 +162,8 @@ open_all (
       if (cp == NULL)
         continue;
       g_ptr_array_add (all, cp);
+      if (!open_inner (plain, all, plains, tolerant ? NULL : error) && !tolerant)
+        return FALSE;
       if (plain != cp)
         g_ptr_array_add (plains, g_steal_pointer (&plain));
     }

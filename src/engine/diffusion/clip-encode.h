@@ -19,6 +19,7 @@ typedef struct
   AtlArray *pooled; /* (owned, nullable) [1, dim] of the first chunk */
 } AtlClipText;
 
+/* A zeroed one is fine. */
 void atl_clip_text_clear (AtlClipText *self);
 
 typedef struct

@@ -30,6 +30,7 @@ typedef struct
   AtlArray *references; /* (owned, nullable) tokens behind the latent's, [1, n, C] */
 } AtlFluxTokens;
 
+/* A zeroed one is fine. */
 void atl_flux_tokens_clear (AtlFluxTokens *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlFluxTokens, atl_flux_tokens_clear)
 

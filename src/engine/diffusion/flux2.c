@@ -184,7 +184,7 @@ encode_text (AtlRun *run, Flux2 *self, gboolean twice, GError **error)
 static gboolean
 read_list (const AtlCheckpoint *vae, const char *name, float *out, GError **error)
 {
-  const AtlTensorInfo *info = atl_checkpoint_find (vae, name);
+  const AtlTensorInfo *info = atl_vae_find (vae, name);
 
   if (info != NULL && info->n_dims == 1 && info->dim[0] == CHANNELS &&
       atl_dtype_is_float_like (info->dtype))

@@ -35,6 +35,7 @@ typedef struct
   double shift; /* of a flow's steps; 0: the model's own */
 } AtlLoraFacts;
 
+/* A zeroed one is fine. */
 void atl_lora_facts_clear (AtlLoraFacts *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlLoraFacts, atl_lora_facts_clear)
 

@@ -83,9 +83,18 @@ is_half (const AtlBundle *bundle, const char *role)
          !atl_bundle_has_file (bundle, role, "tokenizer.model");
 }
 
-static gboolean
-has_vocabulary (AtlBundle *bundle, const char *role)
+/* The vocabulary's role of a text encoder's; the caller's. */
+static char *
+vocabulary_of (const char *encoder)
 {
+  return g_strconcat ("tokenizer", encoder + strlen ("text_encoder"), NULL);
+}
+
+gboolean
+atl_has_vocabulary (AtlBundle *bundle, const char *encoder)
+{
+  g_autofree char *role = vocabulary_of (encoder);
+
   if (atl_bundle_has_folder (bundle, role))
     return !is_half (bundle, role);
   return atl_bundle_tokenizer (bundle, role, NULL) != NULL;
@@ -102,6 +111,26 @@ vocabulary_words (const AtlDiffusionFamily *family, const char *role)
   return _ ("a vocabulary");
 }
 
+/* Whether a model reads it where it is given, and draws without it: SD 3's T5. */
+static gboolean
+is_extra (const AtlPart *part)
+{
+  return g_str_has_prefix (part->role, "text_encoder") && part->is_optional && part->needs == NULL;
+}
+
+/* Adds the vocabulary of a text encoder unless it is there. */
+static void
+add_vocabulary (GArray *missing,
+                AtlBundle *bundle,
+                const AtlDiffusionFamily *family,
+                const AtlPart *part)
+{
+  g_autofree char *role = vocabulary_of (part->role);
+
+  if (!atl_has_vocabulary (bundle, part->role))
+    add (missing, bundle, family, role, vocabulary_words (family, role));
+}
+
 GArray *
 atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
@@ -113,38 +142,41 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
       const AtlPart *part = &family->parts[i];
       gboolean is_there = atl_bundle_has (bundle, part->role);
       gboolean is_needed = atl_bundle_needs (bundle, part);
-      g_autofree char *vocabulary = NULL;
 
       if (!is_there && is_needed)
         add (missing, bundle, family, part->role, _ (part->words));
-      if (!g_str_has_prefix (part->role, "text_encoder") || (!is_there && !is_needed))
-        continue;
-      vocabulary = g_strconcat ("tokenizer", part->role + strlen ("text_encoder"), NULL);
-      if (!has_vocabulary (bundle, vocabulary))
-        add (missing, bundle, family, vocabulary, vocabulary_words (family, vocabulary));
+      if (g_str_has_prefix (part->role, "text_encoder") && (is_there || is_needed) &&
+          !is_extra (part))
+        add_vocabulary (missing, bundle, family, part);
     }
   return missing;
 }
 
-/* Whether a model reads it where it is given, and draws without it: SD 3's T5. */
-static gboolean
-is_extra (AtlBundle *bundle, const AtlPart *part)
-{
-  return g_str_has_prefix (part->role, "text_encoder") && part->is_optional &&
-         part->needs == NULL && !atl_bundle_has (bundle, part->role);
-}
-
-/* Adds encoders that a model also draws without, as what a person may bring. */
+/* Adds encoders that a model also draws without, as what a person may bring, and the vocabulary of
+ * one that is there; that is fetched where something else is, too. */
 static void
 add_extra (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
   for (guint i = 0; i < family->n_parts; i++)
     {
       const AtlPart *part = &family->parts[i];
+      guint first = missing->len;
       AtlMissingPart *row;
 
-      if (!is_extra (bundle, part))
+      if (!is_extra (part))
         continue;
+      if (atl_bundle_has (bundle, part->role))
+        {
+          add_vocabulary (missing, bundle, family, part);
+          for (guint k = first; k < missing->len; k++)
+            {
+              row = &g_array_index (missing, AtlMissingPart, k);
+              row->is_optional = TRUE;
+              if (first == 0)
+                row->repository = NULL;
+            }
+          continue;
+        }
       add_unknown (missing, bundle, part->role, _ (part->words));
       row = &g_array_index (missing, AtlMissingPart, missing->len - 1);
       row->name = g_strconcat (part->role, "/", NULL);
@@ -199,6 +231,28 @@ append_misfit (GString *words, const AtlMissingPart *part)
   g_string_append_printf (words, _ ("%s does not fit: %s"), part->misfit_file, part->misfit);
 }
 
+/* "; PART is not used: its vocabulary is missing (FILE)" */
+static void
+append_wordless (GString *words,
+                 AtlBundle *bundle,
+                 const AtlDiffusionFamily *family,
+                 const AtlPart *part)
+{
+  g_autoptr (GArray) missing = g_array_new (FALSE, FALSE, sizeof (AtlMissingPart));
+  g_autofree char *list = NULL;
+
+  g_array_set_clear_func (missing, part_clear);
+  add_vocabulary (missing, bundle, family, part);
+  list = atl_missing_to_words (missing);
+  if (list == NULL)
+    return;
+  if (words->len > 0)
+    g_string_append (words, "; ");
+  /* Translators: a part such as "the text encoder T5", a file with the place where it is published.
+   */
+  g_string_append_printf (words, _ ("%s is not used, as it lacks %s"), _ (part->words), list);
+}
+
 char *
 atl_missing_unused (AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
@@ -207,10 +261,13 @@ atl_missing_unused (AtlBundle *bundle, const AtlDiffusionFamily *family)
 
   g_array_set_clear_func (extra, part_clear);
   for (guint i = 0; i < family->n_parts; i++)
-    if (is_extra (bundle, &family->parts[i]))
+    if (is_extra (&family->parts[i]) && !atl_bundle_has (bundle, family->parts[i].role))
       add_unknown (extra, bundle, family->parts[i].role, _ (family->parts[i].words));
   for (guint i = 0; i < extra->len; i++)
     append_misfit (words, &g_array_index (extra, AtlMissingPart, i));
+  for (guint i = 0; i < family->n_parts; i++)
+    if (is_extra (&family->parts[i]) && atl_bundle_has (bundle, family->parts[i].role))
+      append_wordless (words, bundle, family, &family->parts[i]);
   return g_string_free (words, words->len == 0);
 }
 

@@ -29,9 +29,13 @@ typedef struct
   gboolean is_optional;
 } AtlMissingPart;
 
-/* AtlMissingPart, the caller's; empty when nothing is missing. Looks at names, and at text encoders
+/* AtlMissingPart, the caller's; empty when nothing is missing, a vocabulary of what it also draws
+ * without apart. Looks at names, and at text encoders
  * that may hold their vocabularies. */
 GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
+/* Whether the vocabulary of a text encoder's role is there, in its own folder or in the encoder's
+ * file. */
+gboolean atl_has_vocabulary (AtlBundle *bundle, const char *encoder);
 /* The same for files that are no bundle yet, and what is optional behind it: of a whole model only
  * what a person may bring. NULL with an error when they are not even the beginning of one. */
 GArray *
@@ -39,8 +43,8 @@ atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GEr
 /* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal, and why files that were given are none
  * of them; NULL when the list is empty. The caller's. */
 char *atl_missing_to_words (const GArray *missing);
-/* Files that were given as optional parts, which none of them fits, in words; NULL without. The
- * caller's. */
+/* Files that were given as optional parts, which none of them fits or whose vocabulary is missing,
+ * in words; NULL without. The caller's. */
 char *atl_missing_unused (AtlBundle *bundle, const AtlDiffusionFamily *family);
 
 G_END_DECLS

@@ -26,6 +26,7 @@ AtlDiffusionModel *atl_diffusion_model_open (AtlFileMap *const *maps,
                                              GError **error);
 void atl_diffusion_model_free (AtlDiffusionModel *self);
 
+/* What it is and what it can do; borrowed, valid as long as the model, immutable. */
 const AtlDiffusionFamily *atl_diffusion_model_family (const AtlDiffusionModel *self);
 const AtlTraits *atl_diffusion_model_traits (const AtlDiffusionModel *self);
 

@@ -172,6 +172,12 @@ atl_text_fits (AtlBundle *bundle,
 
 /* --- Autoencoders --- */
 
+const AtlTensorInfo *
+atl_vae_find (const AtlCheckpoint *cp, const char *name)
+{
+  return find (cp, (const char *const[]){ name, NULL });
+}
+
 static gboolean
 has_channels (const AtlCheckpoint *cp, gint64 n)
 {

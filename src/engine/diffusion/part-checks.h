@@ -27,6 +27,8 @@ gboolean atl_is_vae_of_16 (const AtlCheckpoint *cp);
 gboolean atl_is_vae_of_32 (const AtlCheckpoint *cp);
 gboolean atl_is_qwen_vae (const AtlCheckpoint *cp);
 gboolean atl_is_wan_vae (const AtlCheckpoint *cp);
+/* An autoencoder's tensor, also in a file with all of a model; NULL without it. */
+const AtlTensorInfo *atl_vae_find (const AtlCheckpoint *cp, const char *name);
 
 /* Last of a family's parts: what shows latents while they are drawn (preview.h). */
 #define ATL_TINY_PART(origin, accepts, fit)                                                        \

@@ -24,6 +24,7 @@ typedef struct
   gint64 size[ATL_QWEN_MAX_PICTURES][2]; /* rows and columns of tokens */
 } AtlQwenReferences;
 
+/* A zeroed one is fine. */
 void atl_qwen_references_clear (AtlQwenReferences *self);
 
 /* How many there are: image_1, image_2, …, or "image" where `takes_image`. */

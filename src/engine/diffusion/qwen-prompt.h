@@ -28,6 +28,7 @@ typedef struct
   gint64 grid[ATL_QWEN_MAX_PICTURES][2]; /* rows and columns of cells */
 } AtlQwenPictures;
 
+/* A zeroed one is fine. */
 void atl_qwen_pictures_clear (AtlQwenPictures *self);
 
 /* Adds what the part "vision_tower" says of a picture [1, 3, H, W], normalised, its sides multiples
@@ -43,6 +44,7 @@ typedef struct
   AtlArray *row_tokens; /* (owned) i32 [1, n] which tokens are the pictures' */
 } AtlQwenPrompt;
 
+/* A zeroed one is fine. */
 void atl_qwen_prompt_clear (AtlQwenPrompt *self);
 
 /* The text, in its template, as ids; at most `length` of them beside those of the pictures, the end

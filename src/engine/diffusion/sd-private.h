@@ -17,6 +17,7 @@ typedef struct
   AtlArray *masked;                 /* (owned, nullable) nine channels: the picture's rest */
 } AtlSd;
 
+/* A zeroed one is fine. */
 void atl_sd_clear (AtlSd *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSd, atl_sd_clear)
 

@@ -21,6 +21,7 @@
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/missing.h"
 #include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
@@ -138,7 +139,8 @@ encode_clip (AtlRun *run, Sd3 *self, AtlArray **hidden, GError **error)
   return atl_clip_side_by_side (states->pdata[0], states->pdata[1], hidden, error);
 }
 
-/* Both texts through T5, [B, T, width]; zeros without it. */
+/* Both texts through T5, [B, T, width]; zeros without it or its vocabulary, as the authors have it
+ * where T5 is left out. */
 static AtlArray *
 encode_t5 (AtlRun *run, const Sd3 *self, gint64 width, GError **error)
 {
@@ -146,7 +148,7 @@ encode_t5 (AtlRun *run, const Sd3 *self, gint64 width, GError **error)
   g_autoptr (AtlArray) negative = NULL;
   g_autoptr (AtlArray) positive = NULL;
 
-  if (!atl_bundle_has (run->bundle, PART_T5))
+  if (!atl_bundle_has (run->bundle, PART_T5) || !atl_has_vocabulary (run->bundle, PART_T5))
     {
       gint64 n = atl_run_text_length (run, MAX_TEXT, MAX_TEXT);
 

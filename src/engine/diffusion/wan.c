@@ -195,7 +195,7 @@ vae_channels (const AtlCheckpoint *vae)
 
   for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      const AtlTensorInfo *info = atl_checkpoint_find (vae, names[i]);
+      const AtlTensorInfo *info = atl_vae_find (vae, names[i]);
       if (info != NULL && info->n_dims >= 2)
         return info->dim[1];
     }
@@ -422,7 +422,7 @@ fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
 
   for (gsize k = 0; k < G_N_ELEMENTS (outs); k++)
     {
-      const AtlTensorInfo *out = atl_checkpoint_find (cp, outs[k]);
+      const AtlTensorInfo *out = atl_vae_find (cp, outs[k]);
 
       if (out != NULL && out->n_dims == 1)
         return is_5b (bundle) == (out->dim[0] == CHANNELS_22);

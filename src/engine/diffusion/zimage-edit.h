@@ -23,6 +23,7 @@ typedef struct
   AtlArray *features[ATL_ZIMAGE_MAX_PICTURES]; /* (owned) [rows, columns, dim] */
 } AtlZImageReferences;
 
+/* A zeroed one is fine. */
 void atl_zimage_references_clear (AtlZImageReferences *self);
 
 /* How many there are: image_1, image_2, …, or "image". */

@@ -429,28 +429,3 @@ atl_chat_model_placement (const AtlChatModel *self)
     return NULL;
   return atl_llm_placement (self->llm);
 }
-
-gint64
-atl_chat_model_count (const AtlChatModel *self,
-                      const char *text,
-                      JsonArray *messages,
-                      GError **error)
-{
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  AtlPromptOptions options = { .messages = messages, .text = text, .thinking = -1 };
-  gboolean is_thinking;
-
-  if (self->tokenizer == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s", self->facts.why_not);
-      return -1;
-    }
-  if (messages == NULL)
-    {
-      if (!atl_tokenizer_encode (self->tokenizer, text, -1, ATL_TOKENIZE_NONE, ids, error))
-        return -1;
-    }
-  else if (!atl_chat_prompt_encode (self, &options, ids, &is_thinking, error))
-    return -1;
-  return ids->len;
-}

@@ -103,7 +103,11 @@ AtlChatModel *atl_chat_model_open (AtlFileMap *const *maps,
                                    GError **error);
 void atl_chat_model_free (AtlChatModel *self);
 
+/* What the files say; borrowed, valid as long as the model, any thread. */
 const AtlChatFacts *atl_chat_model_facts (const AtlChatModel *self);
+/* What loading it with a context of `n_ctx` tokens in `kv_dtype` would take, its adapters and its
+ * draft model (whose cache is F16) included. Allocates nothing. FALSE with words for a
+ * model that cannot run. */
 gboolean atl_chat_model_estimate (const AtlChatModel *self,
                                   guint n_ctx,
                                   AtlDType kv_dtype,
@@ -169,12 +173,6 @@ guint atl_chat_model_n_unkept (const AtlChatModel *self);
 guint64 atl_chat_model_device_bytes (const AtlChatModel *self);
 /* (nullable) What runs where when a device takes part; NULL when all runs on the CPU. Owned. */
 char *atl_chat_model_placement (const AtlChatModel *self);
-
-/* The tokens of `text`, or of the prompt for `messages` (the other is NULL); -1 on error. */
-gint64 atl_chat_model_count (const AtlChatModel *self,
-                             const char *text,
-                             JsonArray *messages,
-                             GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatModel, atl_chat_model_free)
 

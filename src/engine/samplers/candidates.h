@@ -38,6 +38,7 @@ typedef struct
   gboolean has_p;  /* items[].p are the probabilities of items[].logit */
 } AtlCandidates;
 
+/* For `cap` tokens at the most. A zeroed one may be cleared. */
 void atl_candidates_init (AtlCandidates *self, gsize cap);
 void atl_candidates_clear (AtlCandidates *self);
 

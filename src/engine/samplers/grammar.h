@@ -71,6 +71,7 @@ void atl_schema_rules_define (AtlSchemaRules *self, const char *name, const char
 /* Appends `text` as a literal of GBNF. */
 void atl_grammar_append_literal (GString *gbnf, const char *text);
 
+/* NULL is fine for unref. */
 AtlGrammar *atl_grammar_ref (AtlGrammar *self);
 void atl_grammar_unref (AtlGrammar *self);
 

@@ -201,6 +201,8 @@ typedef struct
   double alpha, sigma, lambda;
 } AtlPoint;
 
+/* Signal and noise at `sigma`: (1 - sigma, sigma) of flows; of noise schedules with a table of
+ * alphas the variance-preserving pair; else (1, sigma). lambda is log (alpha / sigma). */
 AtlPoint atl_schedule_point (const AtlSchedule *self, float sigma);
 
 G_END_DECLS

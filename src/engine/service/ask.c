@@ -1,4 +1,4 @@
-/* Chat, Complete and CountTokens: from a call to a turn of the pipeline. */
+/* Chat and Complete: from a call to a turn of the pipeline. */
 #define G_LOG_DOMAIN "atl-service"
 
 #include <glib/gi18n.h>
@@ -257,66 +257,5 @@ atl_handle_complete (AtlIpcEngine1 *skeleton,
                      AtlService *self)
 {
   accept_turn (self, invocation, request, model, prompt, FALSE, params);
-  return G_DBUS_METHOD_INVOCATION_HANDLED;
-}
-
-/* --- CountTokens --- */
-
-static gboolean
-count_run (AtlJob *job, GError **error)
-{
-  g_autoptr (JsonNode) messages = NULL;
-
-  if (job->ask.is_messages && (messages = parse_messages (job, error)) == NULL)
-    return FALSE;
-  g_rw_lock_reader_lock (&job->slot->lock);
-  if (job->slot->model != NULL)
-    job->ask.n_tokens =
-        atl_chat_model_count (job->slot->model, job->ask.is_messages ? NULL : job->ask.text,
-                              messages != NULL ? json_node_get_array (messages) : NULL, error);
-  else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
-  g_rw_lock_reader_unlock (&job->slot->lock);
-  return *error == NULL;
-}
-
-static void
-count_done (AtlJob *job, const GError *error)
-{
-  if (error != NULL)
-    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
-  else
-    atl_ipc_engine1_complete_count_tokens (
-        job->service->skeleton, g_steal_pointer (&job->invocation), (guint) job->ask.n_tokens);
-}
-
-gboolean
-atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
-                         GDBusMethodInvocation *invocation,
-                         guint model,
-                         const char *text,
-                         gboolean is_messages,
-                         AtlService *self)
-{
-  AtlJob *job = atl_job_new (self, 0, FALSE, invocation);
-  GError *error = NULL;
-
-  if (job == NULL)
-    return G_DBUS_METHOD_INVOCATION_HANDLED;
-  job->run = count_run;
-  job->done = count_done;
-  if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
-    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The text is longer than %u bytes"),
-                 ATL_MAX_MESSAGES_BYTES);
-  else
-    atl_job_set_slot (job, model, &error);
-  if (error != NULL)
-    {
-      atl_job_refuse (job, error);
-      return G_DBUS_METHOD_INVOCATION_HANDLED;
-    }
-  job->ask.text = g_strdup (text);
-  job->ask.is_messages = is_messages;
-  atl_job_start (job, self->reading);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }

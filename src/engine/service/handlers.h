@@ -32,12 +32,6 @@ gboolean atl_handle_complete (AtlIpcEngine1 *skeleton,
                               const char *prompt,
                               GVariant *params,
                               AtlService *self);
-gboolean atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
-                                  GDBusMethodInvocation *invocation,
-                                  guint model,
-                                  const char *text,
-                                  gboolean is_messages,
-                                  AtlService *self);
 /* inspect.c */
 gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
                              GDBusMethodInvocation *invocation,

@@ -73,7 +73,6 @@ struct _AtlJob
     double queued_s;
     AtlTextSender *sender; /* (owned) */
     gint64 prefill_sent_at;
-    gint64 n_tokens; /* the result */
   } ask;
   struct
   {

@@ -236,6 +236,24 @@ decode (AtlJob *job, const char *role, guint n, AtlPicture **picture, GError **e
   return map == NULL || *picture != NULL;
 }
 
+gboolean
+atl_picture_check_fills (const AtlTraits *traits,
+                         const char *family,
+                         gboolean has_image,
+                         gboolean has_mask,
+                         GError **error)
+{
+  if ((traits->abilities & (ATL_CAN_IMAGE | ATL_CAN_MASK)) != ATL_CAN_MASK ||
+      (has_image && has_mask))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               /* Translators: a family of models. */
+               _ ("This model of %s draws inside a picture. Begin with one, and paint what may "
+                  "change or extend it"),
+               family);
+  return FALSE;
+}
+
 static gboolean
 check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GError **error)
 {
@@ -244,6 +262,8 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
   gboolean has_reference = atl_picture_find_file (job, ATL_CREATE_REFERENCE, 0, NULL, NULL) != NULL;
   guint n = MIN (traits->max_references, ATL_MAX_REFERENCES);
 
+  if (!atl_picture_check_fills (traits, family, has_image, has_mask, error))
+    return FALSE;
   if (has_mask && !has_image)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("A mask needs a picture that it belongs to"));

@@ -369,7 +369,10 @@ price (AtlJob *job, GError **error)
   atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
   if (roles != NULL)
     add_blank_inputs (inputs, roles, traits, width, height);
-  if (!atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
+  if (!atl_picture_check_fills (traits, atl_diffusion_model_family (slot->pictures)->words,
+                                atl_arrays_find (inputs, ATL_CREATE_IMAGE) != NULL,
+                                atl_arrays_find (inputs, ATL_CREATE_MASK) != NULL, error) ||
+      !atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
     return FALSE;
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", fit.cost.width);

@@ -46,6 +46,13 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
  * FALSE where memory is out. */
 gboolean
 atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height, GError **error);
+/* Whether a model has what it draws in: one that only fills masks draws nothing without a picture
+ * and its mask. Else says so. */
+gboolean atl_picture_check_fills (const AtlTraits *traits,
+                                  const char *family,
+                                  gboolean has_image,
+                                  gboolean has_mask,
+                                  GError **error);
 /* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
 AtlFileMap *
 atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);

@@ -44,7 +44,9 @@ struct _AtlService
   void (*read_memory) (AtlMemory *memory); /* what the machine has; tests make it up */
 };
 
+/* To the client; `params` is taken if floating. The main thread. */
 void atl_service_emit (AtlService *self, const char *signal, GVariant *params);
+/* Emits StatusChanged with the ledger as it is. The main thread. */
 void atl_service_status_changed (AtlService *self);
 
 G_END_DECLS

@@ -29,6 +29,8 @@ AtlArray *atl_array_try_new (
 AtlArray *atl_array_from_tensor (const AtlTensorInfo *info, GError **error);
 void atl_array_free (AtlArray *self);
 
+/* Elements and bytes (four an element), and the elements of an array of that type: another type
+ * asserts. */
 gint64 atl_array_n_elems (const AtlArray *self);
 gsize atl_array_size (const AtlArray *self);
 static inline float *

@@ -73,6 +73,7 @@ typedef struct
   GString *letters;
 } AtlBpeWork;
 
+/* A zeroed one is fine. */
 void atl_bpe_work_clear (AtlBpeWork *work);
 
 /* Appends the ids of one word (valid UTF-8, may be long). */

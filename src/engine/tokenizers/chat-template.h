@@ -46,6 +46,7 @@ AtlChatTemplate *atl_chat_template_new (const char *source,
                                         GError **error);
 void atl_chat_template_free (AtlChatTemplate *self);
 
+/* What it can render; borrowed, valid as long as the template. */
 const AtlChatCaps *atl_chat_template_caps (const AtlChatTemplate *self);
 
 /* The prompt for `messages`. `tools` (nullable) is a list of {"type": "function", "function":

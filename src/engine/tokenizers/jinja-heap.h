@@ -39,6 +39,8 @@ typedef struct
   GError *error; /* (owned) (nullable) */
 } JHeap;
 
+/* At most `limit_bytes`; steps are not limited until steps_left is set. Clearing frees all that was
+ * taken from it at once. */
 void j_heap_init (JHeap *heap, gsize limit_bytes);
 void j_heap_clear (JHeap *heap);
 
@@ -69,6 +71,7 @@ j_work (JHeap *heap, guint64 n)
   heap->steps_left -= n;
 }
 
+/* What was thrown, the caller's; NULL when nothing was. */
 GError *j_heap_steal_error (JHeap *heap);
 
 G_END_DECLS

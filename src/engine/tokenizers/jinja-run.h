@@ -130,7 +130,10 @@ const JStr *j_format_time (JRun *run, const JStr *format, GDateTime *time);
 
 /* --- jinja-json.c --- */
 
+/* A copy of `node` on the heap; throws where it is nested too deeply. */
 JValue j_from_json (JHeap *heap, JsonNode *node);
+/* The filter tojson (ensure_ascii, indent, separators, sort_keys), written as Python's json.dumps.
+ */
 JValue j_filter_tojson (JRun *run, JValue self, const JValue *arg, const JArgs *args);
 
 /* --- jinja-filters-sort.c: what an argument such as attribute="a.b.0" picks --- */

@@ -210,6 +210,8 @@ typedef struct
   gsize cap;
 } JBuf;
 
+/* All throw where the heap's limit is reached. The string of j_buf_str() shares the bytes: neither
+ * is freed before the heap. */
 void j_buf_append (JHeap *heap, JBuf *buf, const char *bytes, gsize n);
 void j_buf_append_literal (JHeap *heap, JBuf *buf, const char *literal);
 void j_buf_append_char (JHeap *heap, JBuf *buf, gunichar c);

@@ -65,6 +65,7 @@ char *atl_jinja_render (const AtlJinja *self,
  * for which inputs it knows ("tools", "enable_thinking"). */
 gboolean atl_jinja_mentions (const AtlJinja *self, const char *name);
 
+/* NULL is fine. */
 void atl_jinja_free (AtlJinja *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlJinja, atl_jinja_free)

@@ -85,6 +85,7 @@ typedef struct
   GString *edited; /* the text, where a stage changed it */
 } AtlPreWork;
 
+/* A zeroed one is fine. */
 void atl_pre_work_clear (AtlPreWork *work);
 
 /* Cuts valid UTF-8 `text`. `first`: it stands at the beginning of the whole text. The results in

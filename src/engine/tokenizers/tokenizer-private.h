@@ -57,6 +57,7 @@ struct _AtlTokenizer
   GPtrArray *template_names; /* (owned) NULL-terminated, without the default */
 };
 
+/* Empty, with one reference: without a vocabulary it cannot be used, only freed. */
 AtlTokenizer *atl_tokenizer_alloc (void);
 
 /* Takes `vocabulary`, which must be indexed. */

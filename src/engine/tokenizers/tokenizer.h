@@ -142,6 +142,7 @@ gboolean atl_tokenizer_encode (const AtlTokenizer *self,
 
 /* --- The vocabulary --- */
 
+/* How many ids there are, added tokens included. */
 guint atl_tokenizer_n_vocab (const AtlTokenizer *self);
 
 /* The piece as the file spells it ("Ġthe", "▁the", "<0x0A>"); borrowed, valid UTF-8. NULL for an id

@@ -54,6 +54,8 @@ double bench_median (double *values, int n);
 /* Bytes per second that `n_threads` read from memory, the best of some rounds. */
 double bench_bandwidth (int n_threads);
 
+/* Loads `cp` on the backends and runs n_repeats rounds of the plan after one that is not counted;
+ * minutes with a large model. FALSE with the errors of loading, or of a pass. */
 gboolean bench_run (const BenchPlan *plan,
                     AtlCheckpoint *cp,
                     AtlBackend **backends,

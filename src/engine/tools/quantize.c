@@ -91,6 +91,15 @@ is_part_of (const char *name, const char *only)
                   : strcmp (name, only) == 0;
 }
 
+static gboolean
+has_weights (const Files *self)
+{
+  for (guint i = 0; i < self->names->len; i++)
+    if (g_str_has_suffix (self->names->pdata[i], ".safetensors"))
+      return TRUE;
+  return FALSE;
+}
+
 /* A file with the shards beside it, or the files of a folder. */
 static gboolean
 files_open (Files *self, const char *path, GError **error)
@@ -109,7 +118,7 @@ files_open (Files *self, const char *path, GError **error)
   while ((name = g_dir_read_name (dir)) != NULL)
     if (*name != '.' && is_part_of (name, only) && !add_file (self, folder, name, error))
       return FALSE;
-  if (self->maps->len > 0)
+  if (is_folder ? has_weights (self) : self->maps->len > 0)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
                is_folder ? _ ("%s holds no .safetensors files") : _ ("%s is not there"), path);

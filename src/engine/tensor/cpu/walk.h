@@ -20,6 +20,8 @@ typedef struct
   gint64 per_chunk;
 } AtlWalk;
 
+/* The walk over the result of `node`, whose first `n_src` sources are read along; both must outlive
+ * it. */
 void atl_walk_init (AtlWalk *self, AtlCpuRun *run, const AtlNode *node, guint n_src);
 
 static inline guint

@@ -22,6 +22,7 @@ typedef struct
   guint platform_index, device_index;
 } AtlOpenclDevice;
 
+/* NULL is fine. */
 void atl_opencl_device_free (AtlOpenclDevice *self);
 
 /* All devices of all platforms, best first. Never fails: without a loader or driver the array is

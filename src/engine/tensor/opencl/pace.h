@@ -27,6 +27,7 @@ typedef struct
   guint n_batches; /* of which that is known */
 } AtlClPace;
 
+/* The work of a batch, in the units above. */
 double atl_cl_work (guint n_launches, double n_flops, double n_bytes);
 
 /* The device had nothing to do and now has. */

@@ -63,6 +63,7 @@ typedef struct
   guint8 order[127];
 } AtlClWidener;
 
+/* Nothing was seen yet. */
 void atl_cl_widener_init (AtlClWidener *self);
 
 /* Sixteen floats that are integers of at most 127 times an unknown scale, to both, exactly but for

@@ -1,0 +1,314 @@
+/* Models that edit, or draw only inside a picture, and what a person does with pictures that go in:
+ * their order, what is painted, what stays for another model. No picture is drawn: the model of the
+ * golden cases says that it can what others can. */
+#include "images-steps.h"
+
+#include <string.h>
+
+#include "app/images/images-page.h"
+#include "app/images/mask-area.h"
+#include "app/images/picture-prepare.h"
+#include "app/images/reference-group.h"
+#include "app/images/start-group.h"
+#include "app/words.h"
+#include "media/picture.h"
+
+#define WAIT_S 60
+
+/* The model in use as one that can this. */
+static void
+can (AppFixture *f, guint abilities, guint max_references)
+{
+  AtlModelInfo *info = (AtlModelInfo *) atl_pictures_session_get_info (app_pictures (f));
+
+  info->abilities = ATL_PICTURE_STILL | abilities;
+  info->max_references = max_references;
+  g_object_notify (G_OBJECT (app_pictures (f)), "model");
+  atl_pictures_session_take_settings (app_pictures (f), atl_picture_settings_copy (app_draft (f)));
+}
+
+/* Beside the models; the caller's. */
+static char *
+write_picture (const char *name)
+{
+  g_autoptr (AtlPicture) picture = atl_picture_new (72, 64);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) png = NULL;
+  char *path = g_build_filename (app_models_dir, name, NULL);
+  gsize size;
+
+  memset (picture->rgb, 99, (gsize) 72 * 64 * 3);
+  png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_set_contents (path, g_bytes_get_data (png, &size),
+                                      (gssize) g_bytes_get_size (png), NULL));
+  return path;
+}
+
+static void
+drop (AppFixture *f, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  atl_images_page_drop (ATL_IMAGES_PAGE (f->window->images_page), NULL, file);
+}
+
+static GtkWidget *
+group_of (AppFixture *f, GType type)
+{
+  GtkWidget *group = app_fixture_find (f->window->images_page, type, NULL, NULL);
+
+  g_assert_nonnull (group);
+  return group;
+}
+
+/* --- Pictures to follow --- */
+
+/* "a, b": the names of the draft's references. */
+static char *
+order (AppFixture *f)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  for (guint i = 0; i < app_draft (f)->references->len; i++)
+    {
+      g_autofree char *name = g_path_get_basename (app_draft (f)->references->pdata[i]);
+
+      g_string_append_printf (names, "%s%s", i > 0 ? ", " : "", name);
+    }
+  return g_string_free (g_steal_pointer (&names), FALSE);
+}
+
+static void
+check_order (AppFixture *f, const char *expected)
+{
+  g_autofree char *names = order (f);
+
+  g_assert_cmpstr (names, ==, expected);
+}
+
+static gboolean
+is_titled (GtkWidget *widget, gconstpointer title)
+{
+  return g_strcmp0 (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (widget)), title) == 0;
+}
+
+static GtkWidget *
+row_titled (GtkWidget *group, const char *title)
+{
+  GtkWidget *row = app_fixture_find (group, ADW_TYPE_ACTION_ROW, is_titled, title);
+
+  g_assert_nonnull (row);
+  return row;
+}
+
+static void
+check_focus (AppFixture *f, GtkWidget *row)
+{
+  g_assert_true (gtk_window_get_focus (GTK_WINDOW (f->window)) == row);
+}
+
+static void
+test_references (void)
+{
+  static const char *const names[] = { "one.png", "two.png", "three.png", "four.png" };
+  AppFixture f;
+  GtkWidget *group;
+
+  app_start_drawing (&f);
+  group = group_of (&f, ATL_TYPE_REFERENCE_GROUP);
+  g_assert_false (gtk_widget_get_mapped (group));
+  can (&f, ATL_PICTURE_REFERENCE, 3);
+  g_assert_true (atl_pictures_session_follows (app_pictures (&f)));
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = write_picture (names[i]);
+
+      drop (&f, path);
+      app_assert_soon (app_draft (&f)->references->len == i + 1);
+    }
+  check_order (&f, "one.png, two.png, three.png");
+  app_assert_soon (gtk_widget_get_mapped (group));
+  app_fixture_shot (GTK_WIDGET (f.window), "images-references");
+  gtk_widget_grab_focus (row_titled (group, "Picture 1"));
+  g_assert_false (app_press (group, GDK_KEY_Up, GDK_ALT_MASK));
+  g_assert_true (app_press (group, GDK_KEY_Down, GDK_ALT_MASK));
+  check_order (&f, "two.png, one.png, three.png");
+  check_focus (&f, row_titled (group, "Picture 2"));
+  g_assert_true (app_press (group, GDK_KEY_Down, GDK_ALT_MASK));
+  g_assert_false (app_press (group, GDK_KEY_Down, GDK_ALT_MASK));
+  check_order (&f, "two.png, three.png, one.png");
+  /* There is no room for a fourth: the first one goes. */
+  {
+    g_autofree char *path = write_picture (names[3]);
+
+    drop (&f, path);
+    app_assert_soon (
+        !g_str_equal (app_draft (&f)->references->pdata[2], app_draft (&f)->references->pdata[0]) &&
+        g_str_has_suffix (app_draft (&f)->references->pdata[2], "four.png"));
+  }
+  check_order (&f, "three.png, one.png, four.png");
+  gtk_widget_grab_focus (row_titled (group, "Picture 3"));
+  g_assert_true (app_press (group, GDK_KEY_Delete, 0));
+  check_order (&f, "three.png, one.png");
+  check_focus (&f, row_titled (group, "Picture 2"));
+  g_assert_true (app_press (group, GDK_KEY_Delete, 0));
+  g_assert_true (app_press (group, GDK_KEY_Delete, 0));
+  check_order (&f, "");
+  check_focus (&f, row_titled (group, "Choose a picture…"));
+  app_fixture_stop (&f);
+}
+
+/* --- Pictures to begin with --- */
+
+static gboolean
+has_start (gpointer f)
+{
+  return atl_pictures_session_get_start (app_pictures (f)) != NULL;
+}
+
+static gboolean
+is_mapped (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_widget_get_mapped (widget);
+}
+
+/* The canvas shows what is begun with only while the model in use begins with it; one that only
+ * fills masks does, without a strength. */
+static void
+test_begins (void)
+{
+  g_autofree char *path = NULL;
+  GtkWidget *canvas, *group;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  path = write_picture ("begin.png");
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_start, &f, WAIT_S));
+  canvas = app_fixture_find_id (f.window->images_page, "picture");
+  g_assert_true (gtk_widget_get_mapped (canvas));
+  can (&f, ATL_PICTURE_REFERENCE, 1);
+  app_assert_soon (!gtk_widget_get_mapped (canvas));
+  g_assert_cmpstr (app_draft (&f)->start, ==, path);
+  can (&f, ATL_PICTURE_MASK, 0);
+  app_assert_soon (gtk_widget_get_mapped (canvas));
+  group = group_of (&f, ATL_TYPE_START_GROUP);
+  app_assert_soon (gtk_widget_get_mapped (group));
+  g_assert_true (gtk_widget_get_mapped (row_titled (group, "Paint what may change")));
+  g_assert_null (app_fixture_find (group, GTK_TYPE_SCALE, is_mapped, NULL));
+  /* Another one is taken as well. */
+  g_clear_pointer (&path, g_free);
+  path = write_picture ("other.png");
+  drop (&f, path);
+  app_assert_soon (g_strcmp0 (app_draft (&f)->start, path) == 0);
+  app_fixture_stop (&f);
+}
+
+/* Which pictures go in, by the roles that the engine is told: what was chosen for another model
+ * stays in the draft. */
+static void
+check_roles (AppFixture *f, guint abilities, const char *const *expected)
+{
+  g_autoptr (AtlPictureRequest) request = NULL;
+  g_autoptr (GVariant) asked = NULL;
+  g_autoptr (GVariant) roles = NULL;
+  g_autofree const char **names = NULL;
+
+  can (f, abilities, 1);
+  request =
+      atl_picture_prepare_price (app_draft (f), atl_pictures_session_get_info (app_pictures (f)));
+  asked = g_variant_ref_sink (atl_picture_request_make_settings (request));
+  roles = atl_dict_lookup (asked, ATL_PRICE_INPUTS, "as");
+  names = roles != NULL ? g_variant_get_strv (roles, NULL) : g_new0 (const char *, 1);
+  g_assert_true (g_strv_equal (names, expected));
+}
+
+static void
+test_roles (void)
+{
+  g_autofree char *path = NULL;
+  AtlPictureSettings *settings;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  path = write_picture ("roles.png");
+  settings = atl_picture_settings_copy (app_draft (&f));
+  g_ptr_array_add (settings->references, g_strdup (path));
+  settings->start = g_strdup (path);
+  settings->mask = g_bytes_new_static ("", 0);
+  atl_pictures_session_take_settings (app_pictures (&f), settings);
+  check_roles (&f, 0, (const char *const[]){ NULL });
+  check_roles (&f, ATL_PICTURE_REFERENCE, (const char *const[]){ ATL_CREATE_REFERENCE, NULL });
+  check_roles (&f, ATL_PICTURE_IMAGE, (const char *const[]){ ATL_CREATE_IMAGE, NULL });
+  check_roles (&f, ATL_PICTURE_MASK,
+               (const char *const[]){ ATL_CREATE_IMAGE, ATL_CREATE_MASK, NULL });
+  app_fixture_stop (&f);
+}
+
+static void
+dab (AppFixture *f, double x)
+{
+  GtkWidget *area = app_fixture_find (f->window->images_page, ATL_TYPE_MASK_AREA, NULL, NULL);
+
+  app_assert_soon (gtk_widget_get_mapped (area));
+  atl_mask_begin (atl_mask_area_get_mask (ATL_MASK_AREA (area)));
+  atl_mask_line (atl_mask_area_get_mask (ATL_MASK_AREA (area)), x, 20, x, 20, 4, FALSE);
+}
+
+static void
+check_mask_grew (AppFixture *f, gsize *size)
+{
+  g_assert_nonnull (app_draft (f)->mask);
+  g_assert_cmpuint (g_bytes_get_size (app_draft (f)->mask), !=, *size);
+  *size = g_bytes_get_size (app_draft (f)->mask);
+}
+
+/* Who paints and goes on to something else means what is painted. */
+static void
+test_not_lost (void)
+{
+  g_autofree char *path = NULL;
+  AppFixture f;
+  gsize size = 0;
+
+  app_start_drawing (&f);
+  path = write_picture ("paint.png");
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_start, &f, WAIT_S));
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  dab (&f, 10);
+  /* Asked for once more, it is what it was. */
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  dab (&f, 20);
+  gtk_widget_activate_action (f.window->images_page, "images.extend-canvas", NULL);
+  check_mask_grew (&f, &size);
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  dab (&f, 40);
+  atl_images_page_find (ATL_IMAGES_PAGE (f.window->images_page));
+  check_mask_grew (&f, &size);
+  g_assert_nonnull (app_fixture_find_id (f.window->images_page, "gallery"));
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  dab (&f, 60);
+  can (&f, ATL_PICTURE_IMAGE, 0);
+  check_mask_grew (&f, &size);
+  g_assert_false (gtk_widget_get_mapped (
+      app_fixture_find (f.window->images_page, ATL_TYPE_MASK_AREA, NULL, NULL)));
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  app_fixture_init (&argc, &argv);
+  app_unpack_models ();
+  g_test_add_func ("/editing/references", test_references);
+  g_test_add_func ("/editing/begins", test_begins);
+  g_test_add_func ("/editing/roles", test_roles);
+  g_test_add_func ("/editing/not-lost", test_not_lost);
+  status = g_test_run ();
+  app_remove_models ();
+  return status;
+}
