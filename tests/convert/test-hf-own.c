@@ -187,6 +187,36 @@ test_nemotron_h (void)
     }
 }
 
+/* A width that a layer needs and the settings lack, or have none of, goes by its own name. */
+static void
+test_nemotron_h_widths (void)
+{
+  static const char *const patterns[] = { "ME*", "M-*" };
+  static const char *const names[] = { "moe_intermediate_size", "intermediate_size" };
+
+  for (guint i = 0; i < 4; i++)
+    {
+      AtlCheckpoint *hf = atl_checkpoint_new ("model");
+      g_autoptr (GError) error = NULL;
+
+      hf_add_text (hf, "model_type", "nemotron_h");
+      hf_add_text (hf, "hybrid_override_pattern", patterns[i % 2]);
+      hf_add_number (hf, "num_hidden_layers", 3);
+      hf_add_number (hf, "hidden_size", 64);
+      hf_add_number (hf, "num_attention_heads", 4);
+      hf_add_number (hf, "mamba_num_heads", 6);
+      hf_add_number (hf, "mamba_head_dim", 8);
+      if (i >= 2)
+        hf_add_number (hf, names[i % 2], 2147483648.0);
+      g_assert_null (atl_hf_translate (hf, &error));
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+      if (strstr (error->message, names[i % 2]) == NULL ||
+          (i % 2 == 1 && strstr (error->message, names[0]) != NULL))
+        g_test_fail_printf ("%s: %s", patterns[i % 2], error->message);
+      atl_checkpoint_unref (hf);
+    }
+}
+
 /* Scales that follow from others, and settings under names of their own. */
 static void
 test_own_settings (void)
@@ -263,6 +293,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hf-own/fused-whole", test_fused_whole);
   g_test_add_func ("/hf-own/falcon", test_falcon);
   g_test_add_func ("/hf-own/nemotron-h", test_nemotron_h);
+  g_test_add_func ("/hf-own/nemotron-h-widths", test_nemotron_h_widths);
   g_test_add_func ("/hf-own/own-settings", test_own_settings);
   g_test_add_func ("/hf-own/both-orders", test_both_orders);
   return g_test_run ();

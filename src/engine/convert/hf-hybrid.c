@@ -209,8 +209,10 @@ put_nemotron (HfWriter *w)
                n);
       return;
     }
-  hf_number (w, "moe_intermediate_size", &experts);
-  hf_number (w, "intermediate_size", &width);
+  if (strchr (letters, 'E') != NULL)
+    experts = need (w, "moe_intermediate_size");
+  if (strchr (letters, '-') != NULL)
+    width = need (w, "intermediate_size");
   for (guint i = 0; i < n; i++)
     {
       keys[i] = letters[i] == '*' ? atl_hf_config_key_heads (w->config) : 0;
