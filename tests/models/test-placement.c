@@ -161,6 +161,7 @@ test_layers (gconstpointer family)
 {
   World world = { 0 };
   AtlLlmInfo info = { .n_layer = 1 };
+  gboolean has_experts = FALSE;
 
   if (!world_open (&world, family))
     return;
@@ -171,7 +172,16 @@ test_layers (gconstpointer family)
 
         g_assert_cmpuint (info.n_layers_on_device, ==, n);
         g_assert_true (g_utf8_validate (words, -1, NULL));
+        if (n == info.n_layer && apart)
+          has_experts = info.n_layers_apart > 0;
       }
+  /* Of layers that have some, wherever the first is. */
+  if (has_experts)
+    {
+      g_autofree char *words = try (&world, world.memory, 1000, 1, &info);
+
+      g_assert_cmpuint (info.n_layers_apart, ==, 1);
+    }
   world_close (&world);
 }
 

@@ -205,6 +205,30 @@ test_stood (void)
   world_close (&world);
 }
 
+/* No layers on the device that is there is somebody's choice, not its lack of memory. */
+static void
+test_no_layers (void)
+{
+  g_autofree char *path = NULL, *ran_on = NULL;
+  g_autoptr (GError) error = NULL;
+  World world;
+  guint model;
+
+  if (!gpu_world_open (&world))
+    return;
+  path = world_model_path ();
+  if (path != NULL)
+    {
+      model = world_load (&world, path, "{'device': <'gpu'>, 'gpu-layers': <0>}", &error);
+      g_assert_no_error (error);
+      ran_on = world_ask (&world, model);
+      g_assert_nonnull (ran_on);
+      if (strstr (ran_on, "because the settings say so") == NULL)
+        g_test_fail_printf ("%s", ran_on);
+    }
+  world_close (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -216,5 +240,6 @@ main (int argc, char **argv)
   g_test_add_func ("/device-failure/anywhere", test_anywhere);
   g_test_add_func ("/device-failure/silent", test_silent);
   g_test_add_func ("/device-failure/stood", test_stood);
+  g_test_add_func ("/device-failure/no-layers", test_no_layers);
   return g_test_run ();
 }

@@ -41,12 +41,15 @@ weights_progress_cb (double fraction, const char *phase, gpointer user_data)
 static char *
 describe_place (AtlDevices *devices,
                 const AtlChatModel *model,
-                const AtlBackend *cpu,
+                const AtlSlot *slot,
                 const char *device)
 {
   char *words = atl_chat_model_placement (model);
 
-  return words != NULL ? words : atl_devices_cpu_words (devices, cpu, device);
+  /* No layers on the GPU is a way to say that it is not wanted. */
+  if (slot->options.n_gpu_layers == 0)
+    device = "cpu";
+  return words != NULL ? words : atl_devices_cpu_words (devices, slot->cpu, device);
 }
 
 /* Frees what is idle if it must. */
@@ -182,7 +185,7 @@ load_run (AtlJob *job, GError **error)
                             weights_progress_cb, job, job->cancellable, error))
     return FALSE;
 
-  slot->runs_on = describe_place (devices, job->load.model, slot->cpu, asked);
+  slot->runs_on = describe_place (devices, job->load.model, slot, asked);
   job->info = atl_load_info (job->load.model, &fit, free_bytes, slot->runs_on);
   g_free (slot->device);
   slot->device = g_steal_pointer (&asked);

@@ -77,6 +77,17 @@ count_bytes (const AtlLlm *self, AtlDType kv_dtype, guint n_ctx)
   return layers;
 }
 
+/* The first layers of which so many have experts. */
+static guint
+layers_with_experts (const AtlLlmHparams *h, guint n)
+{
+  guint il = 0;
+
+  for (; il < h->n_layer && n > 0; il++)
+    n -= h->layers[il].has_experts ? 1 : 0;
+  return il;
+}
+
 void
 llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, guint n_ctx)
 {
@@ -96,7 +107,7 @@ llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, gu
   layers = count_bytes (self, kv, n_ctx);
   used = scratch_bytes + layers[h->n_layer].rest;
   if (!some_apart)
-    experts = options->n_cpu_experts;
+    experts = layers_with_experts (h, options->n_cpu_experts);
   for (; first > 0; first--)
     {
       const LayerBytes *layer = &layers[first - 1];

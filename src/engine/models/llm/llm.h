@@ -37,8 +37,8 @@ typedef struct
 typedef struct
 {
   guint n_gpu_layers;  /* at most; G_MAXUINT: as many as fit well in the device's free memory */
-  guint n_cpu_experts; /* layers, from the first, whose experts stay on the CPU; G_MAXUINT: as many
-                          as must, so that the rest of more layers fits */
+  guint n_cpu_experts; /* layers, from the first with some, whose experts stay on the CPU;
+                          G_MAXUINT: as many as must, so that the rest of more layers fits */
   guint n_ctx_hint;  /* context the caller will open; 0: 4096. Reserved on the device while placing;
                         longrope chooses its factors by it */
   guint n_batch;     /* tokens per prefill chunk; 0: 512 */
