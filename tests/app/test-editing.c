@@ -205,23 +205,44 @@ test_begins (void)
   app_fixture_stop (&f);
 }
 
-/* Which pictures go in, by the roles that the engine is told: what was chosen for another model
- * stays in the draft. */
+static void
+check_request (AtlPictureRequest *request, const char *const *expected)
+{
+  g_autoptr (GVariant) asked = g_variant_ref_sink (atl_picture_request_make_settings (request));
+  g_autoptr (GVariant) roles = atl_dict_lookup (asked, ATL_PRICE_INPUTS, "as");
+  g_autofree const char **names =
+      roles != NULL ? g_variant_get_strv (roles, NULL) : g_new0 (const char *, 1);
+
+  g_assert_true (g_strv_equal (names, expected));
+}
+
+static void
+prepared_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(GAsyncResult **) data = g_object_ref (result);
+}
+
+/* Which pictures go in, by the roles that the engine is told, for the price and for drawing: what
+ * was chosen for another model stays in the draft. */
 static void
 check_roles (AppFixture *f, guint abilities, const char *const *expected)
 {
-  g_autoptr (AtlPictureRequest) request = NULL;
-  g_autoptr (GVariant) asked = NULL;
-  g_autoptr (GVariant) roles = NULL;
-  g_autofree const char **names = NULL;
+  const AtlModelInfo *info = atl_pictures_session_get_info (app_pictures (f));
+  g_autoptr (AtlPictureRequest) price = NULL, request = NULL, ready = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
 
   can (f, abilities, 1);
-  request =
-      atl_picture_prepare_price (app_draft (f), atl_pictures_session_get_info (app_pictures (f)));
-  asked = g_variant_ref_sink (atl_picture_request_make_settings (request));
-  roles = atl_dict_lookup (asked, ATL_PRICE_INPUTS, "as");
-  names = roles != NULL ? g_variant_get_strv (roles, NULL) : g_new0 (const char *, 1);
-  g_assert_true (g_strv_equal (names, expected));
+  price = atl_picture_prepare_price (app_draft (f), info);
+  check_request (price, expected);
+  request = atl_picture_prepare_request (app_draft (f), info, 1);
+  atl_picture_prepare_async (atl_session_get_client (f->session), request, app_draft (f),
+                             info->abilities, NULL, prepared_cb, &result);
+  app_assert_soon (result != NULL);
+  ready = atl_picture_prepare_finish (result, &error);
+  g_assert_no_error (error);
+  g_assert_true (ready == request);
+  check_request (ready, expected);
 }
 
 static void

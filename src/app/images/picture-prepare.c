@@ -29,16 +29,36 @@ atl_picture_prepare_request (const AtlPictureSettings *settings,
   return request;
 }
 
+/* How the draft's picture is begun with: what the model cannot stays in the draft, for another. */
+typedef enum
+{
+  BEGINS_WITH_NOTHING,
+  BEGINS_WITH_IT,
+  BEGINS_WITH_MASK,
+  BEGINS_EXTENDED, /* which has a mask too */
+} Beginning;
+
+static Beginning
+beginning_of (const AtlPictureSettings *settings, guint abilities)
+{
+  gboolean masks = (abilities & ATL_PICTURE_MASK) != 0;
+
+  if (settings->start == NULL || (abilities & ATL_PICTURE_BEGINS) == 0)
+    return BEGINS_WITH_NOTHING;
+  if (masks && atl_picture_settings_is_extended (settings))
+    return BEGINS_EXTENDED;
+  return masks && settings->mask != NULL ? BEGINS_WITH_MASK : BEGINS_WITH_IT;
+}
+
 AtlPictureRequest *
 atl_picture_prepare_price (const AtlPictureSettings *settings, const AtlModelInfo *info)
 {
   AtlPictureRequest *request = atl_picture_prepare_request (settings, info, 0);
-  gboolean paints = settings->mask != NULL || atl_picture_settings_is_extended (settings);
+  Beginning beginning = beginning_of (settings, info->abilities);
 
-  if (settings->start == NULL || (info->abilities & ATL_PICTURE_BEGINS) == 0)
-    return request;
-  atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
-  if (paints && (info->abilities & ATL_PICTURE_MASK) != 0)
+  if (beginning != BEGINS_WITH_NOTHING)
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
+  if (beginning >= BEGINS_WITH_MASK)
     atl_picture_request_add_file (request, ATL_CREATE_MASK, settings->start);
   return request;
 }
@@ -150,24 +170,23 @@ atl_picture_prepare_async (AtlClient *client,
 {
   g_autoptr (GTask) task = g_task_new (client, cancellable, callback, data);
   Preparing *self = g_new0 (Preparing, 1);
-  gboolean masks = (abilities & ATL_PICTURE_MASK) != 0;
+  Beginning beginning = beginning_of (settings, abilities);
 
   self->request = atl_picture_request_ref (request);
   self->settings = atl_picture_settings_copy (settings);
   g_task_set_source_tag (task, atl_picture_prepare_async);
   g_task_set_task_data (task, self, preparing_free);
-  if (settings->start == NULL || (abilities & ATL_PICTURE_BEGINS) == 0)
-    done (task);
-  else if (masks && atl_picture_settings_is_extended (settings))
-    atl_client_read_picture_async (client, settings->start, NULL, MAX_SIDE, cancellable,
-                                   picture_read_cb, g_object_ref (task));
-  else
+  if (beginning == BEGINS_EXTENDED)
     {
-      atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
-      if (masks && settings->mask != NULL)
-        atl_picture_request_add_bytes (request, ATL_CREATE_MASK, settings->mask);
-      done (task);
+      atl_client_read_picture_async (client, settings->start, NULL, MAX_SIDE, cancellable,
+                                     picture_read_cb, g_object_ref (task));
+      return;
     }
+  if (beginning != BEGINS_WITH_NOTHING)
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
+  if (beginning == BEGINS_WITH_MASK)
+    atl_picture_request_add_bytes (request, ATL_CREATE_MASK, settings->mask);
+  done (task);
 }
 
 AtlPictureRequest *
