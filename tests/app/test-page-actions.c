@@ -3,6 +3,7 @@
 #include "images-steps.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
+#include <unistd.h>
 
 #include "app/gallery/gallery-actions.h"
 #include "app/gallery/gallery-strip.h"
@@ -15,6 +16,7 @@
 #include "app/models/model-list.h"
 #include "app/models/open-model.h"
 #include "app/words.h"
+#include "hub/library.h"
 #include "media/recipe.h"
 #include "protocol/protocol.h"
 
@@ -325,6 +327,53 @@ test_loras (void)
   app_fixture_stop (&f);
 }
 
+/* What the words tell of a recipe by this model. */
+static void
+check_lacks (AppFixture *f, const char *model, const char *loras, const char *expected)
+{
+  GVariantDict dict;
+  g_autoptr (GVariant) recipe = NULL;
+  g_autofree char *words = NULL;
+
+  g_variant_dict_init (&dict, NULL);
+  if (model != NULL)
+    g_variant_dict_insert (&dict, ATL_RECIPE_MODEL, "s", model);
+  recipe = g_variant_ref_sink (g_variant_dict_end (&dict));
+  words = atl_pictures_session_lacks_words (app_pictures (f), recipe, loras);
+  g_assert_cmpstr (words, ==, expected);
+}
+
+static gboolean
+knows_model (gpointer data)
+{
+  AppFixture *f = data;
+  g_autofree char *path = g_build_filename (atl_library_dir (), "Dreamy", NULL);
+
+  return atl_model_list_find (atl_session_get_models (f->session), path) != NULL;
+}
+
+/* Another model is told beside the LoRAs that are nowhere, and whether it is here. */
+static void
+test_lacks (void)
+{
+  g_autofree char *other = g_build_filename (atl_library_dir (), "Dreamy", NULL);
+  g_autofree char *model = app_draw_model ();
+  AppFixture f;
+
+  g_mkdir_with_parents (atl_library_dir (), 0755);
+  g_assert_cmpint (symlink (model, other), ==, 0);
+  app_start_drawing (&f);
+  g_assert_true (app_fixture_wait (knows_model, &f, WAIT_S));
+  check_lacks (&f, NULL, NULL, NULL);
+  check_lacks (&f, "MODEL", NULL, NULL);
+  check_lacks (&f, NULL, "ink", "LoRAs of this picture that are not here: ink.");
+  check_lacks (&f, "dream", "ink",
+               "LoRAs of this picture that are not here: ink. "
+               "It was made with another model, which is not here: dream.");
+  check_lacks (&f, "dreamy", NULL, "It was made with another model, which you have: dreamy.");
+  app_fixture_stop (&f);
+}
+
 /* Copies of what was pasted go when nothing uses them and they are old. */
 static void
 test_pasted (void)
@@ -480,6 +529,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
   g_test_add_func ("/app/page-actions/upscalers-kept", test_upscalers_kept);
   g_test_add_func ("/app/page-actions/loras", test_loras);
+  g_test_add_func ("/app/page-actions/lacks", test_lacks);
   g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
   g_test_add_func ("/app/page-actions/lora-later", test_lora_later);
   g_test_add_func ("/app/page-actions/pasted", test_pasted);

@@ -294,7 +294,7 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlPictureFile) file =
       atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
-  g_autofree char *missing = NULL;
+  g_autofree char *missing = NULL, *lacks = NULL;
   AtlPictureSettings *settings;
   GListModel *queue;
   guint count, n_before;
@@ -310,14 +310,9 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
   settings = atl_picture_settings_copy (settings_of (self));
   missing = atl_pictures_session_apply_recipe (self->pictures, settings, file->recipe);
-  if (missing != NULL)
-    {
-      g_autofree char *words = g_strdup_printf (
-          _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
-          missing);
-
-      atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), words);
-    }
+  lacks = atl_pictures_session_lacks_words (self->pictures, file->recipe, missing);
+  if (lacks != NULL)
+    atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), lacks);
   count = settings->count;
   settings->seed_is_locked = FALSE;
   settings->count = VARIATIONS;

@@ -42,9 +42,8 @@ atl_known_loras_note (AtlSession *session, const char *path)
     g_warning ("Where a LoRA is could not be kept: %s", error->message);
 }
 
-/* As recipes name it: the file without its ending; others write folders before it. */
-static gboolean
-is_called (const char *path, const char *name)
+gboolean
+atl_known_loras_is_called (const char *path, const char *name)
 {
   g_autofree char *base = g_path_get_basename (path);
   g_autofree char *wanted = g_path_get_basename (name);
@@ -60,7 +59,7 @@ is_called (const char *path, const char *name)
 static gboolean
 is_it (const char *path, const char *name)
 {
-  return is_called (path, name) && g_file_test (path, G_FILE_TEST_EXISTS);
+  return atl_known_loras_is_called (path, name) && g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
 /* Those in use first: what is meant is most likely there. The caller's. */

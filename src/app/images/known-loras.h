@@ -15,6 +15,9 @@
 G_BEGIN_DECLS
 
 void atl_known_loras_note (AtlSession *session, const char *path);
+/* Whether a recipe means the file by this name, which has no ending; others write folders before
+ * it. Models are named so, too. */
+gboolean atl_known_loras_is_called (const char *path, const char *name);
 /* The LoRAs of `settings` become those of `recipe` (a{sv}), with their strengths. The names of
  * those that are nowhere, "a, b"; NULL when all are there; the caller's. */
 char *atl_known_loras_restore (AtlSession *session, AtlPictureSettings *settings, GVariant *recipe);

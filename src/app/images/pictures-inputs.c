@@ -8,6 +8,7 @@
 
 #include "app/images/known-loras.h"
 #include "app/images/pictures-session-private.h"
+#include "app/models/model-list.h"
 #include "app/words.h"
 #include "media/recipe.h"
 
@@ -307,21 +308,43 @@ atl_pictures_session_apply_recipe (AtlPicturesSession *self,
   return atl_known_loras_restore (self->session, settings, recipe);
 }
 
-/* What is told when the settings of a picture are back. The caller's. */
-static char *
-restored_words (AtlPicturesSession *self, GVariant *recipe, const char *missing)
+static gboolean
+has_model (AtlPicturesSession *self, const char *name)
+{
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
+
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+
+      if (entry->kind == ATL_MODEL_PICTURES && entry->why_not == NULL &&
+          (g_ascii_strcasecmp (entry->name, name) == 0 ||
+           atl_known_loras_is_called (entry->path, name)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+char *
+atl_pictures_session_lacks_words (AtlPicturesSession *self, GVariant *recipe, const char *loras)
 {
   const char *now = atl_pictures_session_get_model_name (self), *then = NULL;
+  g_autofree char *first = NULL, *second = NULL;
 
-  if (missing != NULL)
-    return g_strdup_printf (
-        _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
-        missing);
+  if (loras != NULL)
+    first = g_strdup_printf (_ ("LoRAs of this picture that are not here: %s."), loras);
   if (g_variant_lookup (recipe, ATL_RECIPE_MODEL, "&s", &then) && *then != '\0' && now != NULL &&
       g_ascii_strcasecmp (now, then) != 0)
-    return g_strdup_printf (
-        _ ("The settings of this picture are back. It was made with another model: %s"), then);
-  return g_strdup (_ ("The settings of this picture are back."));
+    second = g_strdup_printf (has_model (self, then)
+                                  /* Translators: the name of a model for pictures. */
+                                  ? _ ("It was made with another model, which you have: %s.")
+                                  : _ ("It was made with another model, which is not here: %s."),
+                              then);
+  if (first == NULL)
+    return g_steal_pointer (&second);
+  if (second == NULL)
+    return g_steal_pointer (&first);
+  return g_strconcat (first, " ", second, NULL);
 }
 
 static void
@@ -332,7 +355,7 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlPictureFile) file =
       atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
   AtlPicturesSession *self = read->self;
-  g_autofree char *missing = NULL, *words = NULL;
+  g_autofree char *missing = NULL, *lacks = NULL, *words = NULL;
   AtlPictureSettings *settings;
 
   if (self->is_gone)
@@ -347,7 +370,8 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   settings = atl_picture_settings_copy (self->settings);
   missing = atl_pictures_session_apply_recipe (self, settings, file->recipe);
   atl_pictures_session_take_settings (self, settings);
-  words = restored_words (self, file->recipe, missing);
+  lacks = atl_pictures_session_lacks_words (self, file->recipe, missing);
+  words = g_strjoin (" ", _ ("The settings of this picture are back."), lacks, NULL);
   atl_session_emit_notice (self->session, words);
 }
 

@@ -88,6 +88,10 @@ void atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *byt
 /* What people call the picture in the file `path`: its file's name, of one that was pasted when
  * that was. The caller's. */
 char *atl_pictures_input_name (const char *path);
+/* What is told of a recipe that cannot be followed here: its model is another than the one in use,
+ * the names `loras` (nullable) are nowhere. NULL where nothing lacks; the caller's. */
+char *
+atl_pictures_session_lacks_words (AtlPicturesSession *self, GVariant *recipe, const char *loras);
 /* Fills `settings` from a recipe, with its LoRAs: the names of those that are nowhere, "a, b", or
  * NULL; the caller's. */
 char *atl_pictures_session_apply_recipe (AtlPicturesSession *self,
