@@ -318,6 +318,39 @@ test_not_lost (void)
   app_fixture_stop (&f);
 }
 
+/* A window of 360 px has room for the settings of a picture to begin with, and for what it is
+ * painted on and extended with, in letters of twice the size. */
+static void
+test_large_letters (void)
+{
+  static const char *const ids[] = { "pane", "mask_editor", "extend_editor" };
+  g_autofree char *path = NULL;
+  AppFixture f;
+  int dpi;
+
+  app_start_drawing (&f);
+  path = write_picture ("wide.png");
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_start, &f, WAIT_S));
+  g_object_get (gtk_settings_get_default (), "gtk-xft-dpi", &dpi, NULL);
+  g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", 2 * 96 * 1024, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      int least;
+
+      if (i > 0)
+        gtk_widget_activate_action (f.window->images_page,
+                                    i == 1 ? "images.paint" : "images.extend-canvas", NULL);
+      app_fixture_spin (100);
+      gtk_widget_measure (app_fixture_find_id (f.window->images_page, ids[i]),
+                          GTK_ORIENTATION_HORIZONTAL, -1, &least, NULL, NULL, NULL);
+      g_test_message ("%s: %d", ids[i], least);
+      g_assert_cmpint (least, <=, 360);
+    }
+  g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", dpi, NULL);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -325,10 +358,11 @@ main (int argc, char **argv)
 
   app_fixture_init (&argc, &argv);
   app_unpack_models ();
-  g_test_add_func ("/editing/references", test_references);
-  g_test_add_func ("/editing/begins", test_begins);
-  g_test_add_func ("/editing/roles", test_roles);
-  g_test_add_func ("/editing/not-lost", test_not_lost);
+  app_add_case ("/editing/references", test_references);
+  app_add_case ("/editing/begins", test_begins);
+  app_add_case ("/editing/roles", test_roles);
+  app_add_case ("/editing/large-letters", test_large_letters);
+  app_add_case ("/editing/not-lost", test_not_lost);
   status = g_test_run ();
   app_remove_models ();
   return status;

@@ -355,6 +355,7 @@ add_negative (AtlPictureAdvanced *self, AdwExpanderRow *expander)
                                   -1);
   gtk_widget_add_css_class (self->negative_view, "negative-prompt");
   gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
                                   GTK_POLICY_AUTOMATIC);
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), 56);

@@ -493,8 +493,12 @@ atl_picture_pane_init (AtlPicturePane *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
   GtkEventController *focus = gtk_event_controller_focus_new ();
+  GtkWidget *qualities[3];
 
   gtk_widget_init_template (GTK_WIDGET (self));
+  qualities[0] = self->fast_button;
+  qualities[1] = self->balanced_button;
+  qualities[2] = self->best_button;
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), keys);
@@ -504,9 +508,13 @@ atl_picture_pane_init (AtlPicturePane *self)
   g_signal_connect_swapped (prompt_buffer (self), "changed", G_CALLBACK (prompt_cb), self);
   g_signal_connect_swapped (self->shape_picker, "notify::shape", G_CALLBACK (shape_cb), self);
   g_signal_connect_swapped (self->lora_group, "say", G_CALLBACK (say_cb), self);
-  g_signal_connect (self->fast_button, "toggled", G_CALLBACK (quality_cb), self);
-  g_signal_connect (self->balanced_button, "toggled", G_CALLBACK (quality_cb), self);
-  g_signal_connect (self->best_button, "toggled", G_CALLBACK (quality_cb), self);
+  for (gsize i = 0; i < G_N_ELEMENTS (qualities); i++)
+    {
+      /* Large letters make the page no wider. */
+      gtk_label_set_ellipsize (GTK_LABEL (gtk_button_get_child (GTK_BUTTON (qualities[i]))),
+                               PANGO_ELLIPSIZE_END);
+      g_signal_connect (qualities[i], "toggled", G_CALLBACK (quality_cb), self);
+    }
   g_signal_connect_swapped (self->count_spin, "value-changed", G_CALLBACK (count_cb), self);
   g_signal_connect_swapped (self->settings_toggle, "notify::active", G_CALLBACK (toggle_cb), self);
 }

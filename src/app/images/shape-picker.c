@@ -73,6 +73,8 @@ add_button (AtlShapePicker *self, const char *shape, int column, int row)
   gtk_drawing_area_set_content_height (GTK_DRAWING_AREA (area), DRAWN_PX);
   gtk_drawing_area_set_draw_func (GTK_DRAWING_AREA (area), draw_cb, g_strdup (shape), g_free);
   gtk_widget_set_halign (area, GTK_ALIGN_CENTER);
+  /* Large letters leave their column as narrow as it is; the tooltip says all. */
+  gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_END);
   gtk_widget_add_css_class (label, "caption");
   gtk_box_append (GTK_BOX (box), area);
   gtk_box_append (GTK_BOX (box), label);

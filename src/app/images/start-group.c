@@ -221,7 +221,10 @@ build_strength (AtlStartGroup *self)
   self->strength_scale = gtk_scale_new_with_range (GTK_ORIENTATION_HORIZONTAL, 0.05, 1, 0.05);
   self->strength_label = gtk_label_new (NULL);
   gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
   gtk_widget_set_hexpand (label, TRUE);
+  gtk_label_set_xalign (GTK_LABEL (self->strength_label), 1);
+  gtk_label_set_wrap (GTK_LABEL (self->strength_label), TRUE);
   gtk_widget_add_css_class (self->strength_label, "dim-label");
   gtk_widget_add_css_class (self->strength_label, "caption");
   gtk_widget_set_tooltip_text (
