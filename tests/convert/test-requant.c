@@ -149,6 +149,7 @@ test_mix (void)
   g_autoptr (GError) error = NULL;
   AtlRequant job = { .cp = in, .mix = atl_mix_find ("q4_k_m") };
   AtlRequantSummary summary;
+  guint n_short = 0;
   guint64 number;
   double eps;
 
@@ -167,6 +168,14 @@ test_mix (void)
   g_assert_cmpint (type_of (out, "blk.0.attn_norm.weight"), ==, ATL_DTYPE_F32);
   g_assert_cmpint (type_of (out, "blk.0.ffn_gate_inp.weight"), ==, ATL_DTYPE_F32);
   g_assert_cmpuint (summary.n_other_type, ==, 1);
+  for (guint i = 0; i < atl_checkpoint_n_tensors (out); i++)
+    {
+      const AtlDTypeInfo *type = atl_dtype_info (atl_checkpoint_tensor (out, i)->dtype);
+
+      n_short += type->quantised && type->block_elems == 32;
+    }
+  g_assert_cmpuint (n_short, >, 0);
+  g_assert_cmpuint (summary.n_shorter_blocks, ==, n_short);
   g_assert_cmpfloat (error_of (in, out, "blk.0.attn_q.weight"), <, 0.06);
   g_assert_cmpfloat (error_of (in, out, "output.weight"), <, 0.015);
   g_assert_cmpfloat (error_of (in, out, "blk.3.attn_norm.weight"), ==, 0);

@@ -231,6 +231,21 @@ can_write (const AtlTensorInfo *info, AtlDType dtype)
          (dtype == info->dtype || atl_dtype_is_float_like (info->dtype));
 }
 
+/* Whether it would have had another type if its rows were longer. */
+static gboolean
+has_shorter_blocks (const AtlMix *mix,
+                    const AtlMixModel *model,
+                    const AtlTensorInfo *info,
+                    AtlDType dtype)
+{
+  AtlTensorInfo longer = *info;
+
+  if (mix == NULL || info->n_dims < 2 || !atl_dtype_info (dtype)->quantised)
+    return FALSE;
+  longer.dim[info->n_dims - 1] = (info->dim[info->n_dims - 1] + 255) / 256 * 256;
+  return atl_mix_choose (mix, model, &longer) != dtype;
+}
+
 static gboolean
 plan_tensors (Run *run, GError **error)
 {
@@ -261,6 +276,8 @@ plan_tensors (Run *run, GError **error)
       if (run->job->mix != NULL && info->n_dims >= 2 && dtype == ATL_DTYPE_F16 &&
           run->job->mix->dtype != ATL_DTYPE_F16)
         run->summary->n_other_type++;
+      else if (has_shorter_blocks (run->job->mix, &model, info, dtype))
+        run->summary->n_shorter_blocks++;
       atl_dtype_row_bytes (dtype, (guint64) atl_tensor_info_n_elems (info), &bytes);
       if (i > 0 && run->job->split_bytes > 0 && in_part + bytes > run->job->split_bytes)
         {

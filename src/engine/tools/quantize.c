@@ -185,6 +185,14 @@ print_summary (const char *path, const AtlRequantSummary *s)
     printf (_ ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
                "original where you can.\n"),
             s->n_requantised, s->n_tensors);
+  if (s->n_shorter_blocks > 0)
+    printf (
+        ngettext ("%u tensor has rows that no block of 256 divides: it took a somewhat larger "
+                  "type with blocks of 32.\n",
+                  "%u tensors have rows that no block of 256 divides: they took somewhat larger "
+                  "types with blocks of 32.\n",
+                  s->n_shorter_blocks),
+        s->n_shorter_blocks);
   if (s->n_other_type > 0)
     printf (ngettext ("%u tensor has rows that no block divides and became F16.\n",
                       "%u tensors have rows that no block divides and became F16.\n",
