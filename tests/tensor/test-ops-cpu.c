@@ -5,6 +5,7 @@
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/cpu-private.h"
 #include "engine/tensor/cpu/kernels.h"
+#include "engine/tensor/quants/quantize.h"
 #include "op-cases.h"
 
 typedef struct
@@ -380,6 +381,61 @@ exact_sum (const float *x, const float *w, gint64 n)
   return sum;
 }
 
+/* Without VNNI products of bytes are summed in 16 bits first: the numbers are the same, bit for
+ * bit, also where all codes and all activations are the largest and of one sign.
+ */
+static void
+test_folded_bytes (void)
+{
+  const AtlCpuTiles *tiles[] = { &atl_cpu_bytes_avx2, &atl_cpu_bytes_avx2_vnni };
+  const gint64 n = 256;
+  float x[6][256], w[16 * 256], sums[2][ATL_TILE_MAX_ROWS * 32];
+  const float *rows[6] = { x[0], x[1], x[2], x[3], x[4], x[5] };
+  guint n_taken = 0;
+
+  if (!atl_cpu_features ()->avx_vnni)
+    {
+      g_test_skip ("the processor has no VNNI of 256 bits");
+      return;
+    }
+  g_assert_false (tiles[0]->takes (ATL_DTYPE_Q8_0));
+  for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
+    for (guint largest = 0; largest < 2; largest++)
+      {
+        const AtlDType dtype = packed_dtypes[d];
+        const AtlDTypeInfo *info = atl_dtype_info (dtype);
+        const gsize row_bytes = (gsize) n / info->block_elems * info->block_bytes;
+        g_autofree guint8 *weights = g_malloc (16 * row_bytes);
+        g_autofree guint8 *group = g_malloc (atl_pack_group_bytes (dtype, n));
+        OpRandom random = { d };
+
+        if (!tiles[0]->takes (dtype))
+          continue;
+        n_taken++;
+        for (guint r = 0; r < 6; r++)
+          for (gint64 i = 0; i < n; i++)
+            x[r][i] = largest ? 1.0f : op_random (&random);
+        /* Of one sign but for one of a block, so that types with minima use both of their ends. */
+        for (gint64 i = 0; i < 16 * n; i++)
+          w[i] = i % 32 == 31 ? 0.5f : i / n % 2 == 0 ? -1.0f : 1.0f;
+        if (!largest || !atl_quantize (dtype, w, weights, (gsize) (16 * n)))
+          op_random_weights (&random, dtype, weights, (gsize) (16 * n));
+        atl_pack_group (dtype, weights, row_bytes, 16, n, group);
+        for (guint v = 0; v < 2; v++)
+          {
+            g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
+            g_autofree guint8 *b = g_malloc (n * 16 * sizeof (float));
+
+            tiles[v]->prepare_rows (rows, 6, n, a);
+            tiles[v]->pack_panel (dtype, group, n, 0, n, b);
+            tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+          }
+        g_test_message ("%s", info->name);
+        g_assert_cmpmem (sums[0], 6 * 32 * sizeof (float), sums[1], 6 * 32 * sizeof (float));
+      }
+  g_assert_cmpuint (n_taken, >, 0);
+}
+
 /* Tiles of bytes for many rows: a large activation among small ones costs these nothing, whatever
  * is no number stays none, a row's numbers do not depend on its neighbours, and both levels agree.
  */
@@ -506,6 +562,7 @@ main (int argc, char **argv)
       g_test_add_func ("/ops/tiles-of-words", test_tiles_of_words);
       g_test_add_func ("/ops/plain-words", test_plain_words);
       g_test_add_func ("/ops/bytes-of-many-rows", test_bytes_of_many_rows);
+      g_test_add_func ("/ops/folded-bytes", test_folded_bytes);
     }
 #endif
   if (best == ATL_CPU_NEON)

@@ -25,11 +25,19 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-turn.h"
 
-/* Compiled for AVX2 with its VNNI and for AVX-512 with it. */
-#if defined(ATL_SIMD_AVX2)
+/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. Without it products of
+ * bytes are summed in 16 bits first (FOLDED), as many as surely fit there, and types whose codes
+ * have more than five bits are not taken. */
+#if defined(__AVXVNNI__)
 #define BYTES_NAME atl_cpu_bytes_avx2_vnni
 #else
 #define BYTES_NAME ATL_SIMD_NAME (atl_cpu_bytes)
+#endif
+
+#if defined(ATL_SIMD_AVX2) && !defined(__AVXVNNI__)
+#define FOLDED 1
+#else
+#define FOLDED 0
 #endif
 
 #define SLAB 256
@@ -61,6 +69,7 @@ enum
 typedef struct
 {
   guint32 sixteen, min;
+  guint32 fold; /* products of so many quads fit in 16 bits, if all numbers are the largest */
 } Head;
 
 /* What activations of some rows have beyond the range of their block, times 2^-24, all of them of
@@ -88,16 +97,38 @@ G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
 G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
 G_STATIC_ASSERT (CODES_AT + SLAB * 16 <= SLAB * 16 * 4);
 
-/* a + the products of the four bytes of each lane: x without a sign, w with one. */
+/* a + the products of the four bytes of each lane: x without a sign, w with one; FOLDED: sums of
+ * two of them fit in 16 bits. */
 INLINE vi
 dot_quads (vi a, vi x, vi w)
 {
 #if defined(ATL_SIMD_AVX512)
   return (vi) _mm512_dpbusd_epi32 ((__m512i) a, (__m512i) x, (__m512i) w);
-#else
+#elif defined(__AVXVNNI__)
   return (vi) _mm256_dpbusd_avx_epi32 ((__m256i) a, (__m256i) x, (__m256i) w);
+#else
+  const __m256i pairs = _mm256_maddubs_epi16 ((__m256i) x, (__m256i) w);
+
+  return a + (vi) _mm256_madd_epi16 (pairs, _mm256_set1_epi16 (1));
 #endif
 }
+
+#if FOLDED
+/* sum += the same in pairs of 16 bits. */
+INLINE void
+add_folded (vi *sum, vi x, vi w)
+{
+  vi pairs;
+
+  __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(*sum), "=&x"(pairs) : "x"(x), "x"(w));
+}
+
+INLINE vi
+unfolded (vi sum)
+{
+  return (vi) _mm256_madd_epi16 ((__m256i) sum, _mm256_set1_epi16 (1));
+}
+#endif
 
 /* --- Rows --- */
 
@@ -282,12 +313,32 @@ signed_offset (AtlDType t)
     }
 }
 
+/* Quads of codes of at most 8 or 16, positive or negative, whose products with 255 fit in 16 bits:
+ * 2 * 255 * 16 * 4 = 32640. With larger ones words are as fast. */
+INLINE guint
+fold_of (AtlDType t)
+{
+  switch (t)
+    {
+    case ATL_DTYPE_Q5_0:
+    case ATL_DTYPE_Q5_1:
+    case ATL_DTYPE_Q5_K:
+    case ATL_DTYPE_MXFP4:
+    case ATL_DTYPE_NVFP4:
+    case ATL_DTYPE_IQ3_S:
+    case ATL_DTYPE_IQ1_M:
+      return 4;
+    default:
+      return is_bytes (t) || t == ATL_DTYPE_Q6_K ? 0 : 8;
+    }
+}
+
 INLINE void
 panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
   const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
-  const Head head = { .sixteen = is_sixteen (t), .min = has_min (t) };
+  const Head head = { .sixteen = is_sixteen (t), .min = has_min (t), .fold = fold_of (t) };
   const guint second = is_sixteen (t) ? 1 : 0;
   const gint32 offset = signed_offset (t);
   const float middle = (float) (offset - code_offset (t));
@@ -329,6 +380,72 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
 
 /* --- Tiles --- */
 
+/* dot[r][j]: products of quads [at, at + n) of rows [from, from + PART_ROWS) and two vectors of
+ * outputs; FOLDED: in pairs of 16 bits. */
+INLINE void
+dot_part (guint from,
+          gsize at,
+          guint n,
+          const Rows *a,
+          const guint8 *const panel[2],
+          vi dot[PART_ROWS][2])
+{
+#pragma GCC unroll 12
+  for (guint r = 0; r < PART_ROWS; r++)
+    dot[r][0] = dot[r][1] = vi_set1 (0);
+#pragma GCC unroll 2
+  for (guint q = 0; q < n; q++)
+    {
+      const vi w0 = (vi) vf_load (panel[0] + CODES_AT + (at + q) * 64);
+      const vi w1 = (vi) vf_load (panel[1] + CODES_AT + (at + q) * 64);
+
+#pragma GCC unroll 12
+      for (guint r = 0; r < PART_ROWS; r++)
+        {
+          const vi x = vi_set1 (a->quads[at + q][from + r]);
+
+#if FOLDED
+          add_folded (&dot[r][0], x, w0);
+          add_folded (&dot[r][1], x, w1);
+#else
+          dot[r][0] = dot_quads (dot[r][0], x, w0);
+          dot[r][1] = dot_quads (dot[r][1], x, w1);
+#endif
+        }
+    }
+}
+
+#if FOLDED
+/* The same in 32 bits, `fold` quads at a time, of which n is a multiple. */
+INLINE void
+dot_folded (guint from,
+            gsize at,
+            guint n,
+            guint fold,
+            const Rows *a,
+            const guint8 *const panel[2],
+            vi dot[PART_ROWS][2])
+{
+  vi some[PART_ROWS][2];
+
+  dot_part (from, at, fold, a, panel, some);
+#pragma GCC unroll 12
+  for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+      dot[r][j] = unfolded (some[r][j]);
+  for (guint q = fold; q < n; q += fold)
+    {
+      dot_part (from, at + q, fold, a, panel, some);
+#pragma GCC unroll 12
+      for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+        for (guint j = 0; j < 2; j++)
+          dot[r][j] += unfolded (some[r][j]);
+    }
+}
+#endif
+
 /* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
 INLINE void
 part_body (gboolean sixteen,
@@ -343,6 +460,9 @@ part_body (gboolean sixteen,
 {
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_quads = 8 / n_pieces;
+#if FOLDED
+  const guint fold = ((const Head *) panel[0])->fold; /* both are of one panel */
+#endif
   vf sum[PART_ROWS][2];
 
 #pragma GCC unroll 12
@@ -378,24 +498,14 @@ part_body (gboolean sixteen,
           const gsize at = (gsize) (b * 8 + s * n_quads);
           vi dot[PART_ROWS][2];
 
-#pragma GCC unroll 12
-          for (guint r = 0; r < PART_ROWS; r++)
-            dot[r][0] = dot[r][1] = vi_set1 (0);
-#pragma GCC unroll 2
-          for (guint q = 0; q < n_quads; q++)
-            {
-              const vi w0 = (vi) vf_load (panel[0] + CODES_AT + (at + q) * 64);
-              const vi w1 = (vi) vf_load (panel[1] + CODES_AT + (at + q) * 64);
-
-#pragma GCC unroll 12
-              for (guint r = 0; r < PART_ROWS; r++)
-                {
-                  const vi x = vi_set1 (a->quads[at + q][from + r]);
-
-                  dot[r][0] = dot_quads (dot[r][0], x, w0);
-                  dot[r][1] = dot_quads (dot[r][1], x, w1);
-                }
-            }
+#if FOLDED
+          if (fold >= n_quads)
+            dot_folded (from, at, n_quads, n_quads, a, panel, dot);
+          else
+            dot_folded (from, at, n_quads, 4, a, panel, dot);
+#else
+          dot_part (from, at, n_quads, a, panel, dot);
+#endif
 #pragma GCC unroll 12
           for (guint r = 0; r < PART_ROWS; r++)
 #pragma GCC unroll 2
@@ -426,7 +536,18 @@ part_body (gboolean sixteen,
 #define ROWS TILE_ROWS
 #include "engine/tensor/cpu/kern-packed-tiles.h"
 
+#if FOLDED
+static gboolean
+takes (AtlDType dtype)
+{
+  return fold_of (atl_pack_alike (dtype)) > 0;
+}
+#endif
+
 const AtlCpuTiles BYTES_NAME = {
+#if FOLDED
+  .takes = takes,
+#endif
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
   .tile = tile_of_panels,

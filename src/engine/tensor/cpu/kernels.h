@@ -94,6 +94,7 @@ typedef struct
  * tile_k. */
 typedef struct
 {
+  gboolean (*takes) (AtlDType dtype); /* (nullable) The weights that these are for; or all */
   void (*prepare_panel) (const float *panel, gint64 n, guint8 *out); /* n <= tile_k */
   /* (nullable) Instead, from the codes: elements [k, k + n) of a packed group, both multiples of
    * 32. */
@@ -457,7 +458,7 @@ extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu
 extern const AtlCpuAttendRange atl_cpu_attend_range_avx2, atl_cpu_attend_range_avx2_vnni,
     atl_cpu_attend_range_avx512;
 /* Tiles in bytes (kern-bytes.c), which give the same numbers at both levels. */
-extern const AtlCpuTiles atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
+extern const AtlCpuTiles atl_cpu_bytes_avx2, atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
 /* Few queries over a quantised cache (kern-cache-*.c), with VNNI. */
 extern const AtlCpuCacheTiles atl_cpu_cache_q8_0_avx512, atl_cpu_cache_q4_0_avx512;
 #endif
