@@ -44,7 +44,11 @@ read_free (AtlService *self, AtlMemory *memory)
 
   self->read_memory (memory);
   for (guint i = 0; i < self->ledger->len; i++)
-    mapped += ((AtlSlot *) self->ledger->pdata[i])->mapped_bytes;
+    {
+      const AtlSlot *slot = self->ledger->pdata[i];
+
+      mapped += __atomic_load_n (&slot->mapped_bytes, __ATOMIC_RELAXED);
+    }
   return memory->free_bytes - MIN (memory->free_bytes, mapped);
 }
 
@@ -66,6 +70,12 @@ slot_bytes (const AtlSlot *slot)
 {
   return __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED) +
          (slot->model != NULL ? atl_chat_model_conversation_bytes (slot->model) : 0);
+}
+
+static gint64
+used_at (const AtlSlot *slot)
+{
+  return __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED);
 }
 
 /* What could be freed without ending anything, in the computer's memory or the GPU's. */
@@ -165,7 +175,7 @@ static gboolean
 drop_oldest_conversation (AtlService *self)
 {
   AtlSlot *oldest = NULL;
-  gint64 used_at = G_MAXINT64;
+  gint64 oldest_at = G_MAXINT64;
 
   /* A model whose lock is held for writing has none: it is being unloaded. */
   for (guint i = 0; i < self->ledger->len; i++)
@@ -176,12 +186,12 @@ drop_oldest_conversation (AtlService *self)
       if (!g_rw_lock_reader_trylock (&slot->lock))
         continue;
       at = slot->model != NULL ? atl_chat_model_oldest_conversation (slot->model) : G_MAXINT64;
-      if (at < used_at)
+      if (at < oldest_at)
         {
           if (oldest != NULL)
             g_rw_lock_reader_unlock (&oldest->lock);
           oldest = slot;
-          used_at = at;
+          oldest_at = at;
         }
       else
         g_rw_lock_reader_unlock (&slot->lock);
@@ -235,7 +245,7 @@ unload_nearest (AtlService *self, const AtlSlot *keep, guint64 missing)
         is_better = best == NULL || is_enough;
       else
         is_better =
-            is_enough ? slot_bytes (slot) < slot_bytes (best) : slot->used_at < best->used_at;
+            is_enough ? slot_bytes (slot) < slot_bytes (best) : used_at (slot) < used_at (best);
       if (is_better && best != NULL)
         g_rw_lock_writer_unlock (&best->lock);
       if (!is_better)
@@ -312,7 +322,7 @@ lock_holder (AtlService *self, const AtlSlot *keep, gboolean for_pictures)
       AtlSlot *slot = self->ledger->pdata[i];
 
       if (slot == keep || __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED) == 0 ||
-          (oldest != NULL && slot->used_at >= oldest->used_at) || !lock_idle (slot))
+          (oldest != NULL && used_at (slot) >= used_at (oldest)) || !lock_idle (slot))
         continue;
       if (slot->model != NULL && !for_pictures)
         {
@@ -373,8 +383,7 @@ lock_unused (AtlService *self)
       AtlSlot *slot = self->ledger->pdata[i];
       gint64 limit = (gint64) slot->idle_minutes * 60 * G_USEC_PER_SEC;
 
-      if (limit != 0 && now - __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED) >= limit &&
-          lock_idle (slot))
+      if (limit != 0 && now - used_at (slot) >= limit && lock_idle (slot))
         return slot;
     }
   return NULL;
@@ -417,8 +426,7 @@ idle_cb (gpointer user_data)
       AtlSlot *slot = value;
 
       is_due |= slot->idle_minutes != 0 && slot->n_jobs == 0 &&
-                now - __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED) >=
-                    (gint64) slot->idle_minutes * 60 * G_USEC_PER_SEC;
+                now - used_at (slot) >= (gint64) slot->idle_minutes * 60 * G_USEC_PER_SEC;
     }
   atl_keep_due (self);
   if (is_due)

@@ -65,7 +65,10 @@ make_room (AtlJob *job, const AtlPictureFit *fit)
 
   atl_diffusion_model_use (slot->pictures, fit->backends, fit->n_backends);
   if (gpu != NULL)
-    held = MIN (slot->vram_bytes, fit->needed_bytes);
+    {
+      held = __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED);
+      held = MIN (held, fit->needed_bytes);
+    }
   /* Plans of other sizes go too where they are in the way. */
   if (fit->how.is_frugal ||
       (gpu != NULL && gpu->memory_free + MIN (held, fit->cost.weights) < fit->needed_bytes))

@@ -124,7 +124,7 @@ choose_gpu (AtlJob *job, guint64 needed)
   if (slot->gpu == NULL || g_atomic_int_get (&job->service->devices->gpu_failed))
     return FALSE;
   atl_ledger_make_vram (job->service, needed, slot, TRUE);
-  there = slot->gpu->memory_free + slot->vram_bytes;
+  there = slot->gpu->memory_free + __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED);
   return needed <= there - there / 10 && (slot->gpu_room == 0 || needed <= slot->gpu_room);
 }
 
@@ -152,12 +152,13 @@ enlarge_on (AtlJob *job,
 {
   AtlSlot *slot = job->slot;
   AtlBackend *backends[] = { slot->gpu, slot->cpu };
+  guint64 there = __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED);
   guint64 needed = atl_upscaler_memory (slot->upscaler, 0), taken;
   double pixels = (double) request->width * request->height * request->factor * request->factor;
   guint8 *larger;
 
   atl_upscaler_use (slot->upscaler, on_gpu ? backends : &slot->cpu, on_gpu ? 2 : 1);
-  taken = on_gpu ? 0 : needed - MIN (needed, slot->ram_bytes);
+  taken = on_gpu ? 0 : needed - MIN (needed, there);
   if (!atl_ledger_make_room (job->service, taken + (guint64) MIN (pixels * 3, (double) G_MAXINT64),
                              slot, error))
     return NULL;

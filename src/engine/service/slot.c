@@ -48,7 +48,8 @@ atl_slot_note_memory (AtlSlot *self)
 
   __atomic_store_n (&self->ram_bytes, weights, __ATOMIC_RELAXED);
   __atomic_store_n (&self->vram_bytes, atl_chat_model_device_bytes (self->model), __ATOMIC_RELAXED);
-  self->mapped_bytes = atl_chat_model_mapped_bytes (self->model);
+  __atomic_store_n (&self->mapped_bytes, atl_chat_model_mapped_bytes (self->model),
+                    __ATOMIC_RELAXED);
 }
 
 gboolean

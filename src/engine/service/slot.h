@@ -36,9 +36,9 @@ typedef struct
   guint64 gpu_room; /* (atomic) of pictures: more than this the GPU did not give; 0: not known */
   gboolean uses_gpu;
   guint64 ram_bytes, vram_bytes; /* (atomic) without conversations */
-  guint64 mapped_bytes;          /* of these, pages of the file that the system counts as free */
-  guint idle_minutes;            /* unloaded when unused for so long; 0: stays */
-  gint64 used_at;                /* (atomic) monotonic: the last turn's end */
+  guint64 mapped_bytes; /* (atomic) of these, pages of the file that the system counts as free */
+  guint idle_minutes;   /* unloaded when unused for so long; 0: stays */
+  gint64 used_at;       /* (atomic) monotonic: the last turn's end */
   /* Of pictures, measured on the drawing thread: seconds for a unit of work (AtlDiffusionCost) in
    * steps, and after them; 0: not yet. */
   double step_rate, decode_rate;
