@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/tokenizers/charsmap.h"
 #include "engine/tokenizers/detokenizer.h"
@@ -170,6 +171,35 @@ test_json_steps (void)
         else
           use (tokenizer);
       }
+}
+
+/* A tokenizer_config.json with as many templates as it has room for, whose names collide under
+ * g_str_hash ("Ez" and "FY" hash alike). */
+static void
+test_json_templates (void)
+{
+  const guint n = 1u << 17;
+  g_autoptr (GString) config = g_string_new ("{\"chat_template\":[");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlTokenizer) tokenizer = NULL;
+  clock_t start;
+
+  for (guint i = 0; i < n; i++)
+    {
+      char name[40] = "";
+
+      for (guint bit = 0; bit < 19; bit++)
+        memcpy (name + 2 * bit, (i >> bit & 1) != 0 ? "Ez" : "FY", 2);
+      g_string_append_printf (config, "%s{\"name\":\"%s\",\"template\":\"x\"}", i > 0 ? "," : "",
+                              name);
+    }
+  g_string_append (config, "]}");
+  start = clock ();
+  tokenizer = atl_tokenizer_new_from_json (tiny_json[0], strlen (tiny_json[0]), config->str,
+                                           config->len, &error);
+  g_assert_no_error (error);
+  /* Of the processor: names that collide would take minutes. */
+  g_assert_cmpfloat ((double) (clock () - start) / CLOCKS_PER_SEC, <, 20);
 }
 
 static void
@@ -561,6 +591,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/tokenizers/hostile/json-refused", test_json_refused);
   g_test_add_func ("/tokenizers/hostile/json-steps", test_json_steps);
+  g_test_add_func ("/tokenizers/hostile/json-templates", test_json_templates);
   g_test_add_func ("/tokenizers/hostile/json-mutations", test_json_mutations);
   g_test_add_func ("/tokenizers/hostile/clip-mutations", test_clip_mutations);
   g_test_add_func ("/tokenizers/hostile/sentencepiece-mutations", test_sentencepiece_mutations);

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja.h"
 
+#include "base/name-hash.h"
 #include "engine/tokenizers/jinja-run.h"
 
 #include <glib/gi18n.h>
@@ -42,7 +43,7 @@ atl_jinja_parse (const char *source, gssize len, const AtlJinjaOptions *options,
     }
 
   self = g_new0 (AtlJinja, 1);
-  self->words = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->words = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
   j_heap_init (&self->heap, PARSE_MEMORY);
   if (setjmp (self->heap.escape) == 0)
     {

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "engine/tokenizers/tokenizer-private.h"
 
 AtlTokenizer *
@@ -16,7 +17,7 @@ atl_tokenizer_alloc (void)
   self->prefix = g_array_new (FALSE, FALSE, sizeof (gint32));
   self->suffix = g_array_new (FALSE, FALSE, sizeof (gint32));
   self->eog = g_array_new (FALSE, FALSE, sizeof (gint32));
-  self->templates = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->templates = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, g_free);
   self->template_names = g_ptr_array_new ();
   for (guint i = 0; i < ATL_N_SPECIAL; i++)
     self->special[i] = -1;
