@@ -166,10 +166,7 @@ test_json_steps (void)
                          "]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}");
         tokenizer = atl_tokenizer_new_from_json (text->str, text->len, NULL, 0, &error);
         g_assert_true ((tokenizer != NULL) == (n == lists[i].most));
-        if (tokenizer == NULL)
-          g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
-        else
-          use (tokenizer);
+        settle (g_steal_pointer (&tokenizer), &error);
       }
 }
 
@@ -186,12 +183,10 @@ test_json_templates (void)
 
   for (guint i = 0; i < n; i++)
     {
-      char name[40] = "";
-
+      g_string_append (config, i > 0 ? ",{\"name\":\"" : "{\"name\":\"");
       for (guint bit = 0; bit < 19; bit++)
-        memcpy (name + 2 * bit, (i >> bit & 1) != 0 ? "Ez" : "FY", 2);
-      g_string_append_printf (config, "%s{\"name\":\"%s\",\"template\":\"x\"}", i > 0 ? "," : "",
-                              name);
+        g_string_append (config, (i >> bit & 1) != 0 ? "Ez" : "FY");
+      g_string_append (config, "\",\"template\":\"x\"}");
     }
   g_string_append (config, "]}");
   start = clock ();

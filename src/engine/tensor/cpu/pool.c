@@ -102,7 +102,7 @@ struct _AtlPool
   guint sequence;
   guint slot;
   guint n_slots;
-  guint n_threads;
+  atomic_uint n_threads; /* grows while the first workers look for work already */
   Ahead ahead[MAX_LANES];
   Region *ring;    /* (owned) */
   Worker *workers; /* (owned) [n_threads]; 0 is main */
@@ -309,7 +309,9 @@ atl_pool_n_threads (const AtlPool *self)
 guint
 atl_pool_n_lanes (const AtlPool *self)
 {
-  return MIN (self->n_threads, MAX_LANES);
+  guint n = self->n_threads;
+
+  return MIN (n, MAX_LANES);
 }
 
 guint
