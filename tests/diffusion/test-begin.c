@@ -75,6 +75,36 @@ test_wan (void)
   g_assert_cmpint (n_inside, >, atl_array_n_elems (part) / 4);
 }
 
+/* What only goes on from a picture has nothing to draw in one frame, and says so at the price. */
+static void
+test_goes_on (void)
+{
+  g_autofree char *shipped = small_model_shipped ("wan21");
+  g_autofree char *folder = g_build_filename (shipped, "model-i2v", NULL);
+  g_autoptr (AtlDiffusionModel) model = small_model_open_folder (folder, NULL, NULL);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  AtlDiffusionCost cost;
+
+  atl_diffusion_model_use (model, &cpu, 1);
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", SIDE);
+  atl_settings_set_number (settings, "height", SIDE);
+  atl_settings_set_number (settings, "steps", 2);
+  for (guint frames = 1; frames <= 5; frames += 4)
+    {
+      g_autoptr (GPtrArray) inputs = make_inputs (FALSE);
+      g_autoptr (GError) error = NULL;
+
+      atl_settings_set_number (settings, "frames", frames);
+      g_assert_cmpint (atl_diffusion_model_cost (model, NULL, 0, settings, inputs, &cost, &error),
+                       ==, frames > 1);
+      if (frames > 1)
+        g_assert_no_error (error);
+      else
+        g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -85,6 +115,7 @@ main (int argc, char **argv)
   cpu = atl_cpu_backend_new (NULL, &error);
   g_assert_no_error (error);
   g_test_add_func ("/begin/wan", test_wan);
+  g_test_add_func ("/begin/goes-on", test_goes_on);
   status = g_test_run ();
   atl_backend_free (cpu);
   return status;

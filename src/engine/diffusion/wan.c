@@ -230,6 +230,18 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   return TRUE;
 }
 
+/* The first frame of what goes on from a picture is that picture. */
+static gboolean
+check_frames (AtlRun *run, const AtlWan *self, GError **error)
+{
+  if (self->frames > 1 || !atl_wan_takes_condition (run->bundle, self->channels))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+               _ ("This model goes on from a picture to a clip, whose first frame is the picture "
+                  "itself. For pictures choose one that draws from words"));
+  return FALSE;
+}
+
 /* [1, 3, F, H, W] to [F, 3, H, W]; NULL where memory is out. */
 static AtlArray *
 frames_first (const AtlArray *video, GError **error)
@@ -309,7 +321,7 @@ run_wan (AtlRun *run, GError **error)
   if (atl_bundle_has (run->bundle, "transformer_2"))
     self.boundary = 1000 * atl_settings_number (run->settings, "boundary_ratio",
                                                 atl_json_double (index, "boundary_ratio", 0.875));
-  if (!read_latent (run, &self, error))
+  if (!read_latent (run, &self, error) || !check_frames (run, &self, error))
     return FALSE;
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
   self.positive = encode_text (run, atl_settings_string (run->settings, "prompt", ""), error);
