@@ -132,6 +132,32 @@ make_room (AtlPictureRates *self)
     g_key_file_remove_group (self->file, groups[i], NULL);
 }
 
+/* Where the share of steps is kept that leaving out in the way of `work` computed; NULL: it leaves
+ * out none. The caller's. */
+static char *
+share_key (GVariant *work)
+{
+  g_autofree char *way = atl_dict_string (work, ATL_WORK_FASTER, "");
+
+  /* Names of keys. */
+  return *way != '\0'
+             ? g_strcanon (g_strconcat ("share-", way, NULL), G_CSET_a_2_z G_CSET_DIGITS, '-')
+             : NULL;
+}
+
+static void
+note_share (AtlPictureRates *self, const char *model, const char *place, GVariant *work)
+{
+  g_autofree char *key = share_key (work);
+  g_autofree char *group = group_of (model, place);
+  guint steps = atl_dict_uint (work, ATL_WORK_STEPS, 0);
+  guint computed = atl_dict_uint (work, ATL_WORK_COMPUTED, 0);
+
+  /* Not of a model whose pace is not known yet. */
+  if (key != NULL && steps > 0 && computed > 0 && g_key_file_has_group (self->file, group))
+    set_rate (self, group, key, MIN (1, (double) computed / steps));
+}
+
 /* Reading prompts is counted at the pace of the steps, pictures at that of the autoencoder; what
  * was measured says whether it is less (key_reading: a share) or what else is done once (key_rest).
  */
@@ -158,7 +184,11 @@ atl_picture_rates_note (
   double reading;
 
   if (step <= 0 || step_seconds <= 0)
-    return;
+    {
+      note_share (self, model, place, work);
+      save (self);
+      return;
+    }
   reading = reading_seconds (work, step_seconds / step, decode > 0 ? decode_seconds / decode : 0);
   make_room (self);
   for (gsize i = 0; i < G_N_ELEMENTS (models); i++)
@@ -174,6 +204,7 @@ atl_picture_rates_note (
       set_rate (self, group, key_reading, reading > rest ? rest / reading : 1);
       set_rate (self, group, key_rest, MAX (rest - reading, 1e-3));
     }
+  note_share (self, model, place, work);
   save (self);
 }
 
@@ -184,7 +215,8 @@ atl_picture_rates_seconds (
   g_autofree char *own = group_of (model, place);
   g_autofree char *any = group_of (ANY_MODEL, place);
   const char *group = own;
-  double step, decode, rest, reading, load, seconds;
+  g_autofree char *way = share_key (work);
+  double step, decode, rest, reading, load, share, seconds;
 
   *is_own = g_key_file_has_group (self->file, own);
   if (!*is_own)
@@ -199,10 +231,12 @@ atl_picture_rates_seconds (
              : 0;
   if (!(step > 0))
     return -1;
-  seconds =
-      atl_dict_uint (work, ATL_WORK_STEPS, 0) * step * atl_dict_double (work, ATL_WORK_STEP, 0) +
-      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) +
-      reading * reading_seconds (work, step, decode) + rest + load;
+  /* Before one was made so, all of them count. */
+  share = way != NULL ? g_key_file_get_double (self->file, group, way, NULL) : 0;
+  seconds = (share > 0 ? share : 1) * atl_dict_uint (work, ATL_WORK_STEPS, 0) * step *
+                atl_dict_double (work, ATL_WORK_STEP, 0) +
+            (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) +
+            reading * reading_seconds (work, step, decode) + rest + load;
   return isfinite (seconds) && seconds > 0 ? seconds : -1;
 }
 

@@ -6,7 +6,8 @@
  *
  * Of each model and place the last measurement counts; a model that was never measured has the one
  * of any model in that place. What a picture begins with, prompts and other pictures, counts by its
- * work, and loading by the size of the weights.
+ * work, and loading by the size of the weights. Where steps are left out, the share counts that the
+ * last picture of that model computed in the same way.
  *
  * Threading: the client's thread.
  */

@@ -234,6 +234,8 @@ G_BEGIN_DECLS
 #define ATL_WORK_STEP_SECONDS "step-seconds"     /* d, 0: not measured */
 #define ATL_WORK_DECODE_SECONDS "decode-seconds" /* d */
 #define ATL_WORK_LOAD_SECONDS "load-seconds"     /* d: of parts that were not in memory */
+#define ATL_WORK_FASTER "faster"                 /* s: how steps are left out; absent: none are */
+#define ATL_WORK_COMPUTED "computed"             /* u, facts only: steps that were not left out */
 #define ATL_WORK_IS_COLD "is-cold"               /* b, price only: its parts are to be loaded */
 
 /* PricePicture: an option, and results beside ATL_MADE_WIDTH, _HEIGHT, _STEPS, _WORK and

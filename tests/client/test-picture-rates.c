@@ -105,11 +105,60 @@ test_reading (void)
   atl_picture_rates_free (rates);
 }
 
+/* The same with steps left out; `computed` 0: to come. */
+static GVariant *
+faster_work_of (const char *way, guint computed)
+{
+  g_autoptr (GVariant) work = work_of (10, 100, 50, computed > 0 ? 0 : -1, FALSE);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, work);
+  g_variant_dict_insert (&dict, ATL_WORK_FASTER, "s", way);
+  g_variant_dict_insert (&dict, ATL_WORK_COMPUTED, "u", computed);
+  if (computed < 10)
+    g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d", 0.0);
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+static double
+foretell_faster (AtlPictureRates *rates, const char *way)
+{
+  g_autoptr (GVariant) work = faster_work_of (way, 0);
+  gboolean is_own;
+
+  return atl_picture_rates_seconds (rates, "model", PLACE, work, &is_own);
+}
+
+/* The first of a way is told as if it left out nothing, the next as the last one was. */
+static void
+test_faster (void)
+{
+  AtlPictureRates *rates = atl_picture_rates_new ();
+  g_autoptr (GVariant) all = work_of (10, 100, 50, 0, FALSE);
+  g_autoptr (GVariant) less = faster_work_of ("auto 2", 6);
+  g_autoptr (GVariant) none = faster_work_of ("first-block 1", 10);
+
+  /* Of a model that nothing is known of it is no measurement. */
+  atl_picture_rates_note (rates, "model", PLACE, less, 16);
+  g_assert_cmpfloat (foretell_faster (rates, "auto 2"), <, 0);
+  atl_picture_rates_note (rates, "model", PLACE, all, 24);
+  g_assert_cmpfloat_with_epsilon (foretell_faster (rates, "auto 2"), 24, 1e-9);
+  atl_picture_rates_note (rates, "model", PLACE, less, 16);
+  g_assert_cmpfloat_with_epsilon (foretell_faster (rates, "auto 2"), 16, 1e-9);
+  g_assert_cmpfloat_with_epsilon (foretell_faster (rates, "auto 3"), 24, 1e-9);
+  g_assert_cmpfloat_with_epsilon (foretell (rates, 10, 100, FALSE), 24, 1e-9);
+  atl_picture_rates_note (rates, "model", PLACE, none, 24);
+  g_assert_cmpfloat_with_epsilon (foretell_faster (rates, "first-block 1"), 24, 1e-9);
+  g_assert_cmpfloat_with_epsilon (foretell_faster (rates, "auto 2"), 16, 1e-9);
+  atl_picture_rates_free (rates);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/picture-rates/load", test_load);
   g_test_add_func ("/picture-rates/reading", test_reading);
+  g_test_add_func ("/picture-rates/faster", test_faster);
   return g_test_run ();
 }

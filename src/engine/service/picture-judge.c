@@ -380,6 +380,7 @@ price (AtlJob *job, GError **error)
   g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", fit.cost.steps);
   g_variant_dict_init (&work, NULL);
   atl_picture_add_work (&work, &fit.cost);
+  atl_picture_add_faster (&work, settings);
   g_variant_dict_insert (&work, ATL_WORK_STEPS, "u", fit.cost.steps);
   g_variant_dict_insert (&work, ATL_WORK_IS_COLD, "b",
                          fit.how.is_frugal || !atl_diffusion_model_is_warm (slot->pictures));

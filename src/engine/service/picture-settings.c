@@ -247,13 +247,27 @@ atl_picture_add_work (GVariantDict *dict, const AtlDiffusionCost *cost)
   g_variant_dict_insert (dict, ATL_WORK_WEIGHTS, "t", cost->weights);
 }
 
+void
+atl_picture_add_faster (GVariantDict *work, const AtlSettings *settings)
+{
+  guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
+  g_autofree char *way =
+      g_strdup_printf ("%s %u", atl_settings_string (settings, ATL_MADE_METHOD, "auto"), faster);
+
+  if (faster > 0)
+    g_variant_dict_insert (work, ATL_WORK_FASTER, "s", way);
+}
+
 static GVariant *
-make_work (const AtlJob *job)
+make_work (const AtlJob *job, const AtlSettings *settings)
 {
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
   atl_picture_add_work (&dict, &job->draw.cost);
+  atl_picture_add_faster (&dict, settings);
+  g_variant_dict_insert (&dict, ATL_WORK_COMPUTED, "u",
+                         atl_diffusion_model_n_computed (job->slot->pictures));
   g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->draw.n_steps_done);
   g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d",
                          atl_picture_left_out_steps (job) ? 0 : job->draw.step_seconds);
@@ -331,7 +345,7 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
     }
   if (job->draw.n_steps_done < job->draw.n_steps)
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->draw.n_steps_done);
-  g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job));
+  g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job, settings));
   g_variant_dict_insert (
       &dict, ATL_MADE_SECONDS, "d",
       (double) (g_get_monotonic_time () - job->accepted_at - job->draw.rested_us) / G_USEC_PER_SEC);

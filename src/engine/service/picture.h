@@ -102,6 +102,8 @@ atl_picture_check_method (const AtlSettings *settings, const AtlTraits *traits, 
 gboolean atl_picture_left_out_steps (const AtlJob *job);
 /* What a picture takes, as ATL_WORK_*, without its steps' number. */
 void atl_picture_add_work (GVariantDict *dict, const AtlDiffusionCost *cost);
+/* How its settings leave out steps, so that what that saved can be foretold. */
+void atl_picture_add_faster (GVariantDict *work, const AtlSettings *settings);
 /* What a picture was made with, a{sv}, floating. */
 GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
 
