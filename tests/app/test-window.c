@@ -128,11 +128,16 @@ test_engine_lost (void)
   AtlMessageItem *answer;
   g_autoptr (GError) error =
       g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "The engine stopped.");
+  double thought_ms;
 
   app_fixture_start (&f);
   conversation = app_conversation (&f);
   app_begin_turn (conversation, "Tell me");
+  atl_conversation_answer_text (conversation, "Let me see.", TRUE);
+  app_fixture_run (20);
   atl_conversation_answer_text (conversation, "half", FALSE);
+  thought_ms = app_message (conversation, -1)->stats.thinking_ms;
+  g_assert_cmpfloat (thought_ms, >, 0);
   atl_conversation_answer_fail (conversation, error);
   answer = app_message (conversation, -1);
   app_fixture_spin (100);
@@ -141,6 +146,14 @@ test_engine_lost (void)
   g_assert_cmpstr (answer->error_text, ==, "The engine stopped.");
   g_assert_true (
       gtk_widget_get_mapped (app_fixture_find_id (app_message_row (&f, answer), "retry_button")));
+  /* How long it thought is known though the engine cannot say it any more. */
+  g_assert_cmpfloat_with_epsilon (answer->stats.thinking_ms, thought_ms, 1e-3);
+  /* The same where it was stopped before the engine knew of it. */
+  app_begin_turn (conversation, "And now?");
+  atl_conversation_answer_text (conversation, "Let me see.", TRUE);
+  app_fixture_run (20);
+  atl_conversation_answer_finish (conversation, NULL);
+  g_assert_cmpfloat (app_message (conversation, -1)->stats.thinking_ms, >, 0);
   app_fixture_stop (&f);
 }
 

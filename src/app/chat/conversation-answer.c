@@ -232,6 +232,26 @@ ask_for_title (AtlConversation *self)
                           self->titling, title_cb, g_object_ref (self));
 }
 
+/* What is known of an answer of which the engine told no numbers: what it had before it was
+ * continued, the time it thought, and the context for which it was too long. The caller's, or NULL.
+ */
+static char *
+known_stats (AtlConversation *self, const GError *error)
+{
+  AtlModel *model = atl_conversation_get_model (self);
+  AtlChatStats stats = { .n_prompt = self->before.n_prompt,
+                         .n_ctx_used = self->before.context_used,
+                         .n_ctx = self->before.context_size };
+
+  end_thinking (self->answer);
+  stats.thinking_ms = self->answer->stats.thinking_ms - self->before.thinking_ms;
+  if (model != NULL && g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_LONG))
+    stats.n_ctx = atl_model_get_info (model)->n_ctx;
+  if (stats.thinking_ms <= 0 && stats.n_ctx == 0)
+    return NULL;
+  return atl_answer_stats_to_json (&stats, &self->before);
+}
+
 void
 atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats)
 {
@@ -240,7 +260,7 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
 
   if (self->answer == NULL)
     return;
-  json = stats ? atl_answer_stats_to_json (stats, &self->before) : NULL;
+  json = stats ? atl_answer_stats_to_json (stats, &self->before) : known_stats (self, NULL);
   stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
   end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
   if (stats != NULL && stats->n_shifted > 0)
@@ -249,19 +269,6 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
                                 "oldest part was left out of the answer."));
   if (!stopped)
     ask_for_title (self);
-}
-
-/* For how long a context the chat was too long: what was loaded then may not be loaded later. */
-static char *
-room_to_json (AtlConversation *self, const GError *error)
-{
-  AtlModel *model = atl_conversation_get_model (self);
-  AtlChatStats stats = { 0 };
-
-  if (model == NULL || !g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_LONG))
-    return NULL;
-  stats.n_ctx = atl_model_get_info (model)->n_ctx;
-  return atl_answer_stats_to_json (&stats, &self->before);
 }
 
 void
@@ -277,7 +284,7 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
       return;
     }
   self->answer->engine_lost = g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
-  stats = room_to_json (self, error);
+  stats = known_stats (self, error);
   end_answer (self, ATL_MESSAGE_ERROR, error, stats);
 }
 
@@ -348,6 +355,10 @@ failed_cb (AtlChatJob *job, GError *error, gpointer data)
 void
 atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
 {
+  self->before = continues ? self->answer->stats : (AtlAnswerStats){ 0 };
+  self->before.ran_on = self->before.stop_reason = NULL;
+  if (!continues)
+    self->answer->stats.thinking_ms = 0;
   atl_session_prepare (self->session, atl_conversation_get_n_ctx (self));
   /* Whoever chose another model means that one. */
   if (atl_session_get_is_loading (self->session))
@@ -370,10 +381,6 @@ atl_conversation_ask_now (AtlConversation *self, AtlMessageItem *last, gboolean 
   params.conversation = conversation_key (self);
   if (self->titling != NULL)
     g_cancellable_cancel (self->titling);
-  self->before = continues ? self->answer->stats : (AtlAnswerStats){ 0 };
-  self->before.ran_on = self->before.stop_reason = NULL;
-  if (!continues)
-    self->answer->stats.thinking_ms = 0;
   self->answer->engine_lost = self->answer->is_too_long = FALSE;
   self->dirty = FALSE;
   atl_conversation_answer_phase (self, _ ("Waiting for the model…"), -1);
