@@ -24,6 +24,14 @@ hf_add_number (AtlCheckpoint *cp, const char *key, double number)
 }
 
 void
+hf_add_whole (AtlCheckpoint *cp, const char *key, gint64 number)
+{
+  AtlMetaValue value = { .type = ATL_META_INT, .v_int = number };
+
+  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+}
+
+void
 hf_add_flag (AtlCheckpoint *cp, const char *key, gboolean flag)
 {
   AtlMetaValue value = { .type = ATL_META_BOOL, .v_bool = flag };

@@ -12,9 +12,10 @@
 
 G_BEGIN_DECLS
 
-/* A setting, as config.json has it. */
+/* A setting, as config.json has it; numbers with a fraction and without one are kept apart. */
 void hf_add_text (AtlCheckpoint *cp, const char *key, const char *text);
 void hf_add_number (AtlCheckpoint *cp, const char *key, double number);
+void hf_add_whole (AtlCheckpoint *cp, const char *key, gint64 number);
 void hf_add_flag (AtlCheckpoint *cp, const char *key, gboolean flag);
 void hf_add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n);
 void hf_add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n);

@@ -6,6 +6,7 @@
 #include "engine/convert/hf.h"
 #include "engine/tensor/quants/dequant.h"
 #include "engine/tensor/quants/half.h"
+#include "hf-fixture.h"
 
 enum
 {
@@ -64,24 +65,6 @@ encode (Weight *w, guint bits, gboolean symmetric, GRand *rand)
 }
 
 static void
-add_text (AtlCheckpoint *cp, const char *key, const char *text)
-{
-  AtlMetaValue value = { .type = ATL_META_STRING };
-
-  value.v_string.chars = text;
-  value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_number (AtlCheckpoint *cp, const char *key, gint64 number)
-{
-  AtlMetaValue value = { .type = ATL_META_INT, .v_int = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
 add_pair (AtlCheckpoint *cp, const char *key, gint64 *pair)
 {
   AtlMetaValue list = { .type = ATL_META_ARRAY };
@@ -119,12 +102,12 @@ make (const char *method, gboolean symmetric)
   AtlCheckpoint *hf = atl_checkpoint_new ("model");
   AtlMetaValue flag = { .type = ATL_META_BOOL, .v_bool = symmetric };
 
-  add_text (hf, "model_type", "qwen2");
-  add_text (hf, "quantization_config.quant_method", method);
+  hf_add_text (hf, "model_type", "qwen2");
+  hf_add_text (hf, "quantization_config.quant_method", method);
   g_assert_true (atl_checkpoint_add_meta (hf, CONFIG "group_0.weights.symmetric", &flag, NULL));
-  add_number (hf, "num_hidden_layers", 1);
-  add_number (hf, "hidden_size", N_IN);
-  add_number (hf, "num_attention_heads", 4);
+  hf_add_whole (hf, "num_hidden_layers", 1);
+  hf_add_whole (hf, "hidden_size", N_IN);
+  hf_add_whole (hf, "num_attention_heads", 4);
   return hf;
 }
 
@@ -224,8 +207,8 @@ test_bits (void)
         encode (w, bits, symmetric, rand);
         hf = make_packed (w, bits, symmetric);
         /* The other modules' group comes first. */
-        add_number (hf, CONFIG "group_0.weights.group_size", 32);
-        add_number (hf, CONFIG "group_1.weights.group_size", GROUP);
+        hf_add_whole (hf, CONFIG "group_0.weights.group_size", 32);
+        hf_add_whole (hf, CONFIG "group_1.weights.group_size", GROUP);
         check_numbers (hf, type_of (bits, symmetric), &w->want[0][0], N_OUT, N_IN);
       }
 }
@@ -242,7 +225,7 @@ test_bytes (void)
 
       encode (w, 8, symmetric, rand);
       hf = make_bytes (w, symmetric);
-      add_number (hf, CONFIG "group_0.weights.group_size", GROUP);
+      hf_add_whole (hf, CONFIG "group_0.weights.group_size", GROUP);
       check_numbers (hf, type_of (8, symmetric), &w->want[0][0], N_OUT, N_IN);
     }
 }

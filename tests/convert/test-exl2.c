@@ -5,6 +5,7 @@
 #include "engine/convert/hf.h"
 #include "engine/tensor/quants/dequant.h"
 #include "engine/tensor/quants/half.h"
+#include "hf-fixture.h"
 
 enum
 {
@@ -83,24 +84,6 @@ encode (Weight *w, GRand *rand)
 }
 
 static void
-add_text (AtlCheckpoint *cp, const char *key, const char *text)
-{
-  AtlMetaValue value = { .type = ATL_META_STRING };
-
-  value.v_string.chars = text;
-  value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_number (AtlCheckpoint *cp, const char *key, gint64 number)
-{
-  AtlMetaValue value = { .type = ATL_META_INT, .v_int = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
 add (AtlCheckpoint *cp,
      const char *part,
      AtlDType dtype,
@@ -122,11 +105,11 @@ make (const char *method)
 {
   AtlCheckpoint *hf = atl_checkpoint_new ("model");
 
-  add_text (hf, "model_type", "qwen2");
-  add_text (hf, "quantization_config.quant_method", method);
-  add_number (hf, "num_hidden_layers", 1);
-  add_number (hf, "hidden_size", 64);
-  add_number (hf, "num_attention_heads", 4);
+  hf_add_text (hf, "model_type", "qwen2");
+  hf_add_text (hf, "quantization_config.quant_method", method);
+  hf_add_whole (hf, "num_hidden_layers", 1);
+  hf_add_whole (hf, "hidden_size", 64);
+  hf_add_whole (hf, "num_attention_heads", 4);
   return hf;
 }
 

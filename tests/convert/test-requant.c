@@ -7,21 +7,12 @@
 #include "engine/convert/requant.h"
 #include "engine/formats/gguf.h"
 #include "engine/tensor/quants/dequant.h"
+#include "hf-fixture.h"
 
 #define N_LAYERS 16
 #define WIDTH 512
 
 static char *folder;
-
-static void
-add_text (AtlCheckpoint *cp, const char *key, const char *text)
-{
-  AtlMetaValue value = { .type = ATL_META_STRING };
-
-  value.v_string.chars = text;
-  value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
 
 static void
 add_number (AtlCheckpoint *cp, const char *key, AtlMetaType type, double number, guint width)
@@ -63,7 +54,7 @@ make_model (void)
   gint64 bytes[] = { -1, 2, 127 };
   const char *texts[] = { "a", "", "ü" };
 
-  add_text (cp, "general.architecture", "llama");
+  hf_add_text (cp, "general.architecture", "llama");
   add_number (cp, "llama.block_count", ATL_META_UINT, N_LAYERS, 4);
   add_number (cp, "llama.attention.head_count", ATL_META_UINT, 8, 4);
   add_number (cp, "llama.wide", ATL_META_UINT, 5e9, 0);
@@ -301,7 +292,7 @@ test_large_numbers (void)
     .size_bytes = sizeof numbers,
   };
 
-  add_text (in, "general.architecture", "llama");
+  hf_add_text (in, "general.architecture", "llama");
   g_assert_true (atl_checkpoint_add_tensor (in, &info, NULL));
   g_assert_true (atl_requant_write (&job, half, &summary, &error));
   g_assert_no_error (error);

@@ -4,22 +4,13 @@
 #include <string.h>
 
 #include "conformance.h"
+#include "convert/hf-fixture.h"
 #include "engine/convert/hf-adapter.h"
 #include "engine/formats/open.h"
 #include "engine/tensor/array.h"
 #include "model-fixture.h"
 
 static const gint32 tokens[] = { 5, 17, 42, 9, 88, 3, 61 };
-
-static void
-add_text (AtlCheckpoint *cp, const char *key, const char *text)
-{
-  AtlMetaValue value = { .type = ATL_META_STRING };
-
-  value.v_string.chars = text;
-  value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
 
 static void
 add_matrix (AtlCheckpoint *cp, const char *name, gint64 rows, gint64 cols, GRand *rand)
@@ -44,9 +35,9 @@ make_adapter (AtlCheckpoint *base, const char *arch, const char *target, gint64 
   g_autofree char *a = g_strconcat (target, ".lora_a", NULL);
   g_autofree char *b = g_strconcat (target, ".lora_b", NULL);
 
-  add_text (cp, "general.type", "adapter");
-  add_text (cp, "adapter.type", "lora");
-  add_text (cp, "general.architecture", arch);
+  hf_add_text (cp, "general.type", "adapter");
+  hf_add_text (cp, "adapter.type", "lora");
+  hf_add_text (cp, "general.architecture", arch);
   add_matrix (cp, a, rank, w->dim[1] + more, rand);
   add_matrix (cp, b, w->dim[0], rank, rand);
   return cp;
@@ -173,22 +164,6 @@ test_files (void)
 
 #define PEFT_MODULE "base_model.model.model.layers.0.mlp.down_proj"
 
-static void
-add_number (AtlCheckpoint *cp, const char *key, double number)
-{
-  AtlMetaValue value = { .type = ATL_META_FLOAT, .v_float = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
-static void
-add_flag (AtlCheckpoint *cp, const char *key)
-{
-  AtlMetaValue value = { .type = ATL_META_BOOL, .v_bool = TRUE };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
-}
-
 static const float *
 floats_of (AtlCheckpoint *cp, const char *name)
 {
@@ -270,11 +245,11 @@ test_dora (void)
     m[i] = (float) g_rand_double_range (rand, 0.5, 2);
   atl_checkpoint_take (peft, m, g_free);
   g_assert_true (atl_checkpoint_add_tensor (peft, &vector, NULL));
-  add_number (peft, "adapter_config.lora_alpha", 6);
+  hf_add_number (peft, "adapter_config.lora_alpha", 6);
   /* Neither is this layer's. */
-  add_number (peft, "adapter_config.alpha_pattern.proj", 100);
-  add_number (peft, "adapter_config.alpha_pattern.up_proj", 50);
-  add_flag (peft, "adapter_config.use_dora");
+  hf_add_number (peft, "adapter_config.alpha_pattern.proj", 100);
+  hf_add_number (peft, "adapter_config.alpha_pattern.up_proj", 50);
+  hf_add_flag (peft, "adapter_config.use_dora", TRUE);
   adapter = atl_hf_adapter_adopt (peft, cp, &error);
   g_assert_no_error (error);
   g_assert_true (atl_llm_set_adapters (llm, &(AtlLlmAdapter){ adapter, 1 }, 1, &error));
