@@ -13,6 +13,7 @@
 #include "engine/formats/gguf-writer.h"
 #include "engine/formats/gguf.h"
 #include "engine/tensor/quants/dequant.h"
+#include "engine/tools/inspect.h"
 #include "engine/tools/quantize.h"
 
 #include "conformance.h"
@@ -434,6 +435,37 @@ test_folder (gconstpointer path)
   g_assert_cmpfloat (model_fixture_distance (got, want, n), <, 2e-3);
 }
 
+/* Any part of a model that was written in parts stands for all of them. */
+static void
+test_parts (void)
+{
+  Model model = { "llama", 8, 8, 0, TRUE };
+  g_autofree char *in = write_model (&model, "whole.gguf");
+  g_autofree char *out = g_build_filename (folder, "cut.gguf", NULL);
+  g_autofree char *part = g_build_filename (folder, "cut-00002-of-00003.gguf", NULL);
+  g_autofree char *again = g_build_filename (folder, "again.gguf", NULL);
+  char *cut[] = {
+    (char *) "quantize", (char *) "--split-size", (char *) "1M", in, out, (char *) "F32", NULL
+  };
+  char *look[] = { (char *) "inspect", part, NULL };
+  g_autoptr (AtlCheckpoint) all = NULL;
+  g_autoptr (AtlCheckpoint) joined = NULL;
+  int keep = dup (STDOUT_FILENO), nowhere = open ("/dev/null", O_WRONLY | O_CLOEXEC), rc;
+
+  fflush (stdout);
+  dup2 (nowhere, STDOUT_FILENO);
+  rc = atl_tool_quantize (6, cut) | atl_tool_inspect (2, look);
+  fflush (stdout);
+  dup2 (keep, STDOUT_FILENO);
+  close (keep);
+  close (nowhere);
+  g_assert_cmpint (rc, ==, 0);
+  g_assert_cmpint (call (atl_tool_quantize, part, again, "F32"), ==, 0);
+  all = open_file (in);
+  joined = open_file (again);
+  g_assert_cmpuint (atl_checkpoint_n_tensors (joined), ==, atl_checkpoint_n_tensors (all));
+}
+
 /* A folder that lacks something says what. */
 static void
 test_incomplete (gconstpointer path)
@@ -474,6 +506,7 @@ main (int argc, char **argv)
   g_assert_no_error (error);
   g_test_add_func ("/tools/quantize/errors", test_errors);
   g_test_add_func ("/tools/quantize/types", test_types);
+  g_test_add_func ("/tools/quantize/parts", test_parts);
   paths = model_fixture_folders ();
   g_assert_cmpuint (paths->len, >, 10);
   for (guint i = 0; i < paths->len; i++)

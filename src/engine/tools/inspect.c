@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/formats/open.h"
+#include "engine/tools/parts.h"
 #include "engine/tools/usage.h"
 
 /* What a person is shown of lists and texts. */
@@ -439,6 +440,20 @@ expand_folder (GPtrArray *paths, GError **error)
   return TRUE;
 }
 
+/* Adds the other parts of a model that lie beside the one. */
+static void
+expand_parts (GPtrArray *paths)
+{
+  g_autofree char *only = g_path_get_basename (paths->pdata[0]);
+  g_autofree char *folder = g_path_get_dirname (paths->pdata[0]);
+  g_autoptr (GDir) dir = paths->len == 1 ? g_dir_open (folder, 0, NULL) : NULL;
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (strcmp (name, only) != 0 && atl_tool_same_parts (name, only))
+      g_ptr_array_add (paths, g_build_filename (folder, name, NULL));
+}
+
 static AtlCheckpoint *
 open_paths (GPtrArray *paths, GError **error)
 {
@@ -447,6 +462,8 @@ open_paths (GPtrArray *paths, GError **error)
 
   if (!expand_folder (paths, error))
     return NULL;
+  if (!folder)
+    expand_parts (paths);
   for (guint i = 0; i < paths->len; i++)
     {
       g_autoptr (GError) local = NULL;

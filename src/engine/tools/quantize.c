@@ -16,6 +16,7 @@
 #include "engine/convert/requant.h"
 #include "engine/formats/open.h"
 #include "engine/tokenizers/tokenizer.h"
+#include "engine/tools/parts.h"
 #include "engine/tools/usage.h"
 
 #define PROGRESS_INTERVAL_US (200 * 1000)
@@ -66,29 +67,13 @@ add_file (Files *self, const char *folder, const char *name, GError **error)
   return TRUE;
 }
 
-/* "model-00001-of-00003.gguf": how much of the name all parts share; 0 when it is none. */
-static gsize
-shard_stem (const char *name)
-{
-  static const gsize tail = sizeof "-00001-of-00003.gguf" - 1;
-  gsize length = strlen (name);
-
-  if (length <= tail || !g_str_has_suffix (name, ".gguf") ||
-      memcmp (name + length - tail + 6, "-of-", 4) != 0)
-    return 0;
-  return length - tail;
-}
-
 static gboolean
 is_part_of (const char *name, const char *only)
 {
-  gsize stem = only != NULL ? shard_stem (only) : 0;
-
   if (only == NULL)
     return g_str_has_suffix (name, ".safetensors") || g_str_has_suffix (name, ".json") ||
            g_str_has_suffix (name, ".jinja") || g_str_has_suffix (name, ".model");
-  return stem > 0 ? shard_stem (name) == stem && strncmp (name, only, stem) == 0
-                  : strcmp (name, only) == 0;
+  return atl_tool_same_parts (name, only);
 }
 
 static gboolean
