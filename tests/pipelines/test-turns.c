@@ -28,6 +28,7 @@ typedef struct
   GCancellable *cancellable;
   AtlChatTurn *turn;
   GString *text;
+  gint n_texts; /* (atomic) of which `text` is made */
   gint is_done; /* (atomic) */
 } Run;
 
@@ -88,7 +89,10 @@ tear_down (Fixture *f, gconstpointer data)
 static void
 text_cb (const char *text, gboolean is_thinking, gpointer user_data)
 {
-  g_string_append (((Run *) user_data)->text, text);
+  Run *run = user_data;
+
+  g_string_append (run->text, text);
+  g_atomic_int_inc (&run->n_texts);
 }
 
 static void
@@ -371,7 +375,7 @@ test_unload (Fixture *f, gconstpointer data)
       runs[i]->options.grammar = "root ::= [a-z ] root";
       run_start (runs[i], f->model);
     }
-  while (runs[0]->text->len == 0)
+  while (g_atomic_int_get (&runs[0]->n_texts) == 0)
     g_usleep (200);
   atl_chat_model_unload (f->model);
   for (guint i = 0; i < G_N_ELEMENTS (runs); i++)
