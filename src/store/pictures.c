@@ -40,6 +40,24 @@ check_row (const AtlPictureRow *row, GError **error)
   return atl_store_check_json (row->recipe, FALSE, _ ("the recipe of a picture"), error);
 }
 
+/* One in the trash whose name a picture took that was made since: it waits under another, where
+ * nothing is, until it is brought back. */
+static gboolean
+step_aside (AtlStore *self, const AtlPictureRow *row, GError **error)
+{
+  g_autoptr (AtlStmt) stmt = NULL;
+
+  if (row->origin == ATL_ORIGIN_IMPORTED)
+    return TRUE;
+  stmt = atl_db_stmt (self,
+                      "UPDATE pictures SET path = path || '/' || id"
+                      " WHERE path = ?1 AND trashed_us IS NOT NULL"
+                      "  AND NOT (size_bytes = ?2 AND changed_us = ?3)",
+                      error);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("noting a picture"), error, "sii", row->path,
+                                     (gint64) row->size_bytes, row->changed_us);
+}
+
 gint64
 atl_store_picture_add (AtlStore *self, const AtlPictureRow *row, GError **error)
 {
@@ -51,7 +69,13 @@ atl_store_picture_add (AtlStore *self, const AtlPictureRow *row, GError **error)
       "  height = excluded.height, prompt = excluded.prompt, negative = excluded.negative,"
       "  model = excluded.model, recipe = excluded.recipe, seed = excluded.seed,"
       "  parent_id = coalesce (excluded.parent_id, parent_id),"
-      "  starred = max (starred, excluded.starred), trashed_us = NULL,"
+      /* What was just made and is another file is a picture of its own. */
+      "  created_us = CASE WHEN excluded.origin = 3 OR (size_bytes = excluded.size_bytes AND"
+      "    changed_us = excluded.changed_us) THEN created_us ELSE excluded.created_us END,"
+      "  starred = CASE WHEN excluded.origin = 3 OR (size_bytes = excluded.size_bytes AND"
+      "    changed_us = excluded.changed_us) THEN max (starred, excluded.starred)"
+      "    ELSE excluded.starred END,"
+      "  trashed_us = NULL,"
       "  size_bytes = excluded.size_bytes, changed_us = excluded.changed_us"
       " RETURNING id";
   g_autoptr (GError) local = NULL;
@@ -60,7 +84,8 @@ atl_store_picture_add (AtlStore *self, const AtlPictureRow *row, GError **error)
   if (!check_row (row, error) || !atl_db_begin (self, error))
     return 0;
   {
-    g_autoptr (AtlStmt) stmt = atl_db_stmt (self, sql, &local);
+    g_autoptr (AtlStmt) stmt =
+        step_aside (self, row, &local) ? atl_db_stmt (self, sql, &local) : NULL;
 
     if (stmt != NULL)
       {

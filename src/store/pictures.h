@@ -56,7 +56,9 @@ typedef struct
 } AtlPictureBrief;
 
 /* Its id, or 0 on error. `id` and `trashed_us` are ignored. A path that is there already gives that
- * row what is new (it is the same file) and keeps its star; in the trash, it comes back. */
+ * row what is new (it is the same file) and keeps its star; in the trash, it comes back. One that
+ * was made here and is another file, by size and time, replaces a row whose file is gone; one in
+ * the trash keeps its row, under a path where nothing is. */
 gint64 atl_store_picture_add (AtlStore *self, const AtlPictureRow *row, GError **error);
 
 /* NULL with ATL_ERROR_NOT_FOUND when there is none. Trashed ones are found too. */

@@ -241,6 +241,42 @@ test_close_while_read (void)
   app_clear_pictures ();
 }
 
+/* A picture is deleted, another is made that gets its name, and the first one is brought back: both
+ * are there. */
+static void
+test_undo_beside (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = app_write_picture (0, folder);
+  g_autofree char *beside = g_build_filename (folder, "picture 0-2.png", NULL);
+  g_autofree char *before = NULL, *after = NULL, *other = NULL;
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr (GError) error = NULL;
+  AtlPictureRow row = { .path = path, .width = 8, .height = 8, .seed = -1 };
+  AppFixture f;
+  AtlGalleryView *view;
+  gsize n, n_after;
+
+  app_make_old (path, 0);
+  app_fixture_start (&f);
+  view = app_add_gallery (&f);
+  app_wait_for_pictures (&f, 1);
+  g_assert_true (g_file_get_contents (path, &before, &n, NULL));
+  g_ptr_array_add (items, g_object_ref (app_picture_at (&f, 0)));
+  atl_gallery_trash (atl_gallery_get (f.session), GTK_WIDGET (view), items);
+  g_assert_true (g_file_set_contents (path, "another", -1, NULL));
+  g_assert_cmpint (atl_gallery_add (f.session, &row, NULL, &error), >, 0);
+  g_assert_no_error (error);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 2);
+  g_assert_true (g_file_get_contents (beside, &after, &n_after, NULL));
+  g_assert_cmpmem (after, n_after, before, n);
+  g_assert_true (g_file_get_contents (path, &other, NULL, NULL));
+  g_assert_cmpstr (other, ==, "another");
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -248,6 +284,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery-rows/old-thumbnail", test_old_thumbnail);
   g_test_add_func ("/app/gallery-rows/rows", test_rows);
   g_test_add_func ("/app/gallery-rows/many", test_many);
+  g_test_add_func ("/app/gallery-rows/undo-beside", test_undo_beside);
   g_test_add_func ("/app/gallery-rows/close-while-read", test_close_while_read);
   return g_test_run ();
 }

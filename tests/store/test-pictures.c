@@ -168,6 +168,57 @@ test_trash (Fixture *f, gconstpointer data)
   g_assert_cmpint (atl_db_check (f->store->db, TRUE), ==, SQLITE_OK);
 }
 
+/* As a picture is noted that was just made: its file's size and time tell it from another. */
+static gint64
+note (AtlStore *store, AtlPictureOrigin origin, gint64 when, gboolean starred)
+{
+  AtlPictureRow row = { .path = (char *) "/p/same.png",
+                        .origin = origin,
+                        .width = 64,
+                        .height = 64,
+                        .seed = -1,
+                        .created_us = when,
+                        .starred = starred,
+                        .size_bytes = 10,
+                        .changed_us = when };
+  g_autoptr (GError) error = NULL;
+  gint64 id = atl_store_picture_add (store, &row, &error);
+
+  g_assert_no_error (error);
+  return id;
+}
+
+/* A picture that gets the name of one whose file is gone is a picture of its own; one in the trash
+ * can still come back. */
+static void
+test_same_name (Fixture *f, gconstpointer data)
+{
+  gint64 first = note (f->store, ATL_ORIGIN_MADE, 100, TRUE), second;
+  g_autoptr (AtlPictureRow) row = NULL, old = NULL, found = NULL;
+
+  /* Its file was looked at again, and is the same or was changed by another program. */
+  g_assert_cmpint (note (f->store, ATL_ORIGIN_MADE, 100, FALSE), ==, first);
+  g_assert_cmpint (note (f->store, ATL_ORIGIN_IMPORTED, 150, FALSE), ==, first);
+  row = atl_store_picture_get (f->store, first, NULL);
+  g_assert_cmpint (row->created_us, ==, 100);
+  g_assert_true (row->starred);
+  g_clear_pointer (&row, atl_picture_row_free);
+  g_assert_cmpint (note (f->store, ATL_ORIGIN_MADE, 200, FALSE), ==, first);
+  row = atl_store_picture_get (f->store, first, NULL);
+  g_assert_cmpint (row->created_us, ==, 200);
+  g_assert_false (row->starred);
+
+  g_assert_true (atl_store_trash (f->store, ATL_TRASH_PICTURE, first, NULL));
+  second = note (f->store, ATL_ORIGIN_MADE, 300, FALSE);
+  g_assert_cmpint (second, !=, first);
+  g_assert_true (atl_store_restore (f->store, ATL_TRASH_PICTURE, first, NULL));
+  old = atl_store_picture_get (f->store, first, NULL);
+  g_assert_cmpstr (old->path, !=, "/p/same.png");
+  g_assert_cmpint (old->created_us, ==, 200);
+  found = atl_store_picture_find (f->store, "/p/same.png", NULL);
+  g_assert_cmpint (found->id, ==, second);
+}
+
 static void
 test_moved (Fixture *f, gconstpointer data)
 {
@@ -372,6 +423,7 @@ main (int argc, char **argv)
   ADD ("rows", test_rows);
   ADD ("search", test_search);
   ADD ("trash", test_trash);
+  ADD ("same-name", test_same_name);
   ADD ("moved", test_moved);
   ADD ("kill", test_kill);
   ADD ("disk-full", test_disk_full);

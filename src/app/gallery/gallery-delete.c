@@ -45,18 +45,51 @@ deleted_free (gpointer data)
   g_free (deleted);
 }
 
+/* Whether another picture was made under its name since. */
+static gboolean
+lost_name (AtlStore *store, const Gone *gone)
+{
+  g_autoptr (AtlPictureRow) row = atl_store_picture_get (store, gone->id, NULL);
+
+  return row != NULL && g_strcmp0 (row->path, gone->path) != 0;
+}
+
+/* Beside the one that has its name now: "fox-2.png". */
+static gboolean
+restore_beside (AtlStore *store, const Gone *gone, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (gone->path);
+  g_autofree char *name = g_path_get_basename (gone->path);
+  char *dot = strrchr (name, '.');
+  g_autofree char *ending = g_strdup (dot != NULL ? dot : "");
+  g_autofree char *path = NULL;
+
+  if (dot != NULL)
+    *dot = '\0';
+  for (guint i = 2; path == NULL || g_file_test (path, G_FILE_TEST_EXISTS); i++)
+    {
+      g_free (path);
+      path = g_strdup_printf ("%s/%s-%u%s", folder, name, i, ending);
+    }
+  return atl_desktop_untrash (path, gone->trashed, error) &&
+         atl_store_picture_move (store, gone->id, path, error);
+}
+
 /* FALSE when one of them did not come back; the others did. */
 static gboolean
 restore_files (Deleted *deleted, GError **error)
 {
+  AtlStore *store = atl_session_get_store (deleted->self->session);
   gboolean ok = TRUE;
 
   for (guint i = 0; i < deleted->gone->len; i++)
     {
       const Gone *gone = deleted->gone->pdata[i];
 
+      if (gone->trashed != NULL && lost_name (store, gone))
+        ok = restore_beside (store, gone, ok ? error : NULL) && ok;
       /* A person may have brought it back in the file manager. */
-      if (gone->trashed != NULL && !g_file_test (gone->path, G_FILE_TEST_EXISTS))
+      else if (gone->trashed != NULL && !g_file_test (gone->path, G_FILE_TEST_EXISTS))
         ok = atl_desktop_untrash (gone->path, gone->trashed, ok ? error : NULL) && ok;
     }
   return ok;
