@@ -28,11 +28,22 @@ typedef enum
   ATL_ERROR_NETWORK,
   ATL_ERROR_TOO_COMPLEX, /* a template or grammar exceeded its budget of time, memory or depth */
   ATL_ERROR_TOO_LONG,    /* a conversation does not fit into the model's context */
+  /* One of the LoRAs that were asked for cannot be used: this code the first, the next one the
+   * second, up to ATL_ERROR_N_LORAS of them. See atl_error_blame_lora(). */
+  ATL_ERROR_LORA,
 } AtlError;
+
+#define ATL_ERROR_N_LORAS 16
 
 /* The domain itself, for g_set_error() and g_error_matches(). */
 #define ATL_ERROR (atl_error_quark ())
 GQuark atl_error_quark (void);
+
+/* Says with the code that the error is about the LoRA `at`, counted from 0 in the order in which
+ * they were asked for; of one beyond ATL_ERROR_N_LORAS, or of a cancelled job, nothing is said. */
+void atl_error_blame_lora (GError *error, guint at);
+/* Which LoRA that is; -1: the error is about something else. */
+gint atl_error_lora (const GError *error);
 
 /* The D-Bus name of a code, such as "io.github.atelier.Error.BadFile"; static. It never changes:
  * stores keep it. */

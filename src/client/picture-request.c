@@ -241,6 +241,10 @@ atl_picture_request_open (AtlPictureRequest *self,
     }
   for (guint i = 0; i < self->loras->len; i++)
     if (!atl_open_adapter_files (((Lora *) self->loras->pdata[i])->path, i, fds, names, error))
-      return FALSE;
+      {
+        if (error != NULL)
+          atl_error_blame_lora (*error, i);
+        return FALSE;
+      }
   return TRUE;
 }

@@ -353,12 +353,41 @@ static void
 test_dbus_names (void)
 {
   atl_error_register_dbus ();
-  for (int code = ATL_ERROR_BAD_FILE; code <= ATL_ERROR_TOO_COMPLEX; code++)
+  for (int code = ATL_ERROR_BAD_FILE; code < ATL_ERROR_LORA + ATL_ERROR_N_LORAS; code++)
     {
       g_autoptr (GError) error =
           g_dbus_error_new_for_dbus_error (atl_error_dbus_name (code), "words");
       g_assert_error (error, ATL_ERROR, code);
     }
+}
+
+/* Which LoRA an error is about goes with it, also from one process to the other. */
+static void
+test_lora_error (void)
+{
+  atl_error_register_dbus ();
+  for (guint at = 0; at < ATL_ERROR_N_LORAS; at++)
+    {
+      g_autoptr (GError) error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "words");
+      g_autoptr (GError) again = NULL;
+      g_autofree char *name = NULL;
+
+      g_assert_cmpint (atl_error_lora (error), ==, -1);
+      atl_error_blame_lora (error, at);
+      name = g_dbus_error_encode_gerror (error);
+      again = g_dbus_error_new_for_dbus_error (name, error->message);
+      g_assert_cmpint (atl_error_lora (again), ==, at);
+    }
+  {
+    g_autoptr (GError) error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "words");
+    g_autoptr (GError) stopped = g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "words");
+
+    atl_error_blame_lora (error, ATL_ERROR_N_LORAS);
+    g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+    atl_error_blame_lora (stopped, 0);
+    g_assert_error (stopped, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_assert_cmpint (atl_error_lora (stopped), ==, -1);
+  }
 }
 
 static void
@@ -407,5 +436,6 @@ main (int argc, char **argv)
   g_test_add_func ("/base/checkpoint", test_checkpoint);
   g_test_add_func ("/base/schema-words", test_schema_words);
   g_test_add_func ("/base/dbus-names", test_dbus_names);
+  g_test_add_func ("/base/lora-error", test_lora_error);
   return g_test_run ();
 }

@@ -230,7 +230,10 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
       g_auto (AtlLoraFacts) facts = { 0 };
 
       if (!open_lora (job->slot, lora, error))
-        return FALSE;
+        {
+          atl_error_blame_lora (*error, i);
+          return FALSE;
+        }
       atl_lora_read_facts (lora->cp, lora->name, lora->published, family, &facts);
       if (!atl_lora_facts_suit (&facts, family))
         {
@@ -238,6 +241,7 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                        _ ("%s was made for %s, and does not fit %s"), lora->name,
                        facts.family->words, family->words);
+          atl_error_blame_lora (*error, i);
           return FALSE;
         }
       atl_picture_set_few_steps (settings, &facts);

@@ -64,6 +64,19 @@ atl_weights_fail (AtlWeights *self, const char *format, ...)
   va_end (args);
 }
 
+void
+atl_weights_fail_lora (AtlWeights *self, guint at, const char *format, ...)
+{
+  va_list args;
+
+  if (self->error != NULL)
+    return;
+  va_start (args, format);
+  self->error = g_error_new_valist (ATL_ERROR, ATL_ERROR_BAD_FILE, format, args);
+  va_end (args);
+  atl_error_blame_lora (self->error, at);
+}
+
 static gboolean
 usable_dtype (AtlDType dtype)
 {

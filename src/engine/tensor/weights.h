@@ -58,6 +58,9 @@ atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 
 void atl_weights_use (AtlWeight *weight, AtlWeightUse use);
 /* Records a mistake found by the model itself. */
 void atl_weights_fail (AtlWeights *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/* The same about the LoRA `at`, as the error then says (base/error.h). */
+void atl_weights_fail_lora (AtlWeights *self, guint at, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
 
 /* Makes the bytes of a weight that no file holds as they are; called before every upload. FALSE
  * with ATL_ERROR_NO_MEMORY. */

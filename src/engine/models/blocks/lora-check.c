@@ -82,8 +82,9 @@ tell (AtlLoras *loras, AtlCheckpoint *cp, const char *first, guint n_left, guint
 }
 
 static void
-check (AtlSource *source, const AtlLoraIndex *index)
+check (AtlSource *source, guint at)
 {
+  const AtlLoraIndex *index = source->loras->indices[at];
   AtlCheckpoint *cp = atl_lora_index_checkpoint (index);
   GPtrArray *groups = atl_lora_index_groups (index);
   const AtlLoraGroup *first = NULL, *first_left = NULL;
@@ -108,21 +109,22 @@ check (AtlSource *source, const AtlLoraIndex *index)
       first_left = first_left != NULL ? first_left : group;
     }
   if (beyond != NULL)
-    atl_weights_fail (source->weights,
-                      _ ("%s changes the model in a way that is not known here (“%s”). Choose a "
-                         "LoRA without such parts"),
-                      atl_checkpoint_name (cp), beyond);
+    atl_weights_fail_lora (
+        source->weights, at,
+        _ ("%s changes the model in a way that is not known here (“%s”). Choose a "
+           "LoRA without such parts"),
+        atl_checkpoint_name (cp), beyond);
   else if (mistake != NULL)
-    atl_weights_fail (source->weights, _ ("%s is damaged: “%s” is no number"),
-                      atl_checkpoint_name (cp), mistake);
+    atl_weights_fail_lora (source->weights, at, _ ("%s is damaged: “%s” is no number"),
+                           atl_checkpoint_name (cp), mistake);
   else if (n_changes == 0)
-    atl_weights_fail (source->weights,
-                      _ ("%s holds no LoRA: no tensor in it is a change of weights"),
-                      atl_checkpoint_name (cp));
+    atl_weights_fail_lora (source->weights, at,
+                           _ ("%s holds no LoRA: no tensor in it is a change of weights"),
+                           atl_checkpoint_name (cp));
   /* A file may have changes of one of two text encoders only. */
   else if (first != NULL && n_used == 0 && (source->lora_places & ATL_LORA_IN_DENOISER) != 0)
-    atl_weights_fail (
-        source->weights,
+    atl_weights_fail_lora (
+        source->weights, at,
         _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
         atl_checkpoint_name (cp), first->module);
   else if (n_left > 0 && n_used > 0)
@@ -137,12 +139,19 @@ atl_lora_finish (AtlSource *source)
   if (loras == NULL)
     return;
   for (guint i = 0; i < loras->n; i++)
-    check (source, loras->indices[i]);
+    check (source, i);
   for (guint i = 0; i < loras->made->len && atl_weights_check (source->weights, NULL); i++)
     {
       g_autoptr (GError) error = NULL;
 
       if (!lora_made_make (loras, loras->made->pdata[i], &error))
-        atl_weights_fail (source->weights, "%s", error->message);
+        {
+          gint at = atl_error_lora (error);
+
+          if (at >= 0)
+            atl_weights_fail_lora (source->weights, (guint) at, "%s", error->message);
+          else
+            atl_weights_fail (source->weights, "%s", error->message);
+        }
     }
 }

@@ -207,10 +207,14 @@ lora_made_make (const AtlLoras *self, LoraMade *made, GError **error)
       for (gint64 k = 0; k < n; k++)
         numbers[k] *= original.scale;
       for (guint i = 0; ok && i < made->parts->len; i++)
-        ok = add_part (self, &g_array_index (made->parts, LoraPart, i), &original, numbers);
-      if (!ok)
-        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                     _ ("The LoRA's change of “%s” cannot be read"), original.name);
+        {
+          const LoraPart *part = &g_array_index (made->parts, LoraPart, i);
+
+          ok = add_part (self, part, &original, numbers);
+          if (!ok)
+            g_set_error (error, ATL_ERROR, ATL_ERROR_LORA + (gint) part->lora,
+                         _ ("The LoRA's change of “%s” cannot be read"), original.name);
+        }
     }
   g_clear_pointer (&original.bytes, g_bytes_unref);
   if (!ok)

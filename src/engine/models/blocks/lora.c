@@ -366,9 +366,9 @@ fail_shape (const Place *p, const char *module)
 {
   AtlLoraIndex *index = p->source->loras->indices[p->lora];
 
-  atl_weights_fail (p->source->weights,
-                    _ ("%s does not fit this model: its change of “%s” has another shape"),
-                    atl_checkpoint_name (atl_lora_index_checkpoint (index)), module);
+  atl_weights_fail_lora (p->source->weights, p->lora,
+                         _ ("%s does not fit this model: its change of “%s” has another shape"),
+                         atl_checkpoint_name (atl_lora_index_checkpoint (index)), module);
 }
 
 static void
