@@ -77,10 +77,12 @@ unfit_lora (void)
 {
   g_autofree char *source =
       g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
-  char *path = g_build_filename (app_models_dir, "unfit.safetensors", NULL);
+  g_autofree char *folder = g_build_filename (app_models_dir, "unfit", NULL);
+  char *path = g_build_filename (folder, "style.safetensors", NULL);
   g_autofree char *bytes = NULL;
   gsize size;
 
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
   g_assert_true (g_file_get_contents (source, &bytes, &size, NULL));
   for (char *at = bytes; (at = memmem (at, size - (gsize) (at - bytes), "_blocks_", 8)) != NULL;
        at += 8)
@@ -115,8 +117,8 @@ test_unfit_lora (void)
 {
   AppFixture f;
   g_autofree char *path = unfit_lora ();
-  /* Its name is the end of the other's. */
-  g_autofree char *fitting = g_build_filename (app_models_dir, "fit.safetensors", NULL);
+  /* It is called as the other is, in another folder. */
+  g_autofree char *fitting = g_build_filename (app_models_dir, "style.safetensors", NULL);
   g_autofree char *kohya =
       g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
   g_autoptr (GFile) source = g_file_new_for_path (kohya);

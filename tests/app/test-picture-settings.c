@@ -205,77 +205,6 @@ test_odd_draft (void)
     }
 }
 
-/* A LoRA made for few steps is gone: so is what it set, but not what a person set since. */
-static void
-test_few_steps (void)
-{
-  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
-  g_autoptr (AtlPictureSettings) again = NULL;
-  g_autofree char *json = NULL;
-
-  s->guidance = 6;
-  atl_picture_settings_add_lora (s, "/tmp/plain.safetensors", 0, 5);
-  g_assert_cmpuint (s->steps, ==, 0);
-  g_assert_cmpfloat (s->guidance, ==, 6);
-  atl_picture_settings_add_lora (s, "/tmp/eight.safetensors", 8, 1);
-  g_assert_cmpuint (s->steps, ==, 8);
-  g_assert_cmpfloat (s->guidance, ==, 1);
-
-  /* The program was closed meanwhile. */
-  json = atl_picture_settings_to_json (s);
-  again = atl_picture_settings_from_json (json);
-  atl_picture_settings_remove_lora (again, again->loras->pdata[1]);
-  g_assert_cmpuint (again->loras->len, ==, 1);
-  g_assert_cmpuint (again->steps, ==, 0);
-  g_assert_cmpfloat (again->guidance, ==, 6);
-
-  /* Two of them, the first of which goes first. */
-  atl_picture_settings_add_lora (s, "/tmp/four.safetensors", 4, -1);
-  g_assert_cmpuint (s->steps, ==, 4);
-  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
-  g_assert_cmpuint (s->steps, ==, 4);
-  g_assert_cmpfloat (s->guidance, ==, 6);
-  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
-  g_assert_cmpuint (s->steps, ==, 0);
-
-  /* What a person chose meanwhile stays. */
-  atl_picture_settings_add_lora (s, "/tmp/eight.safetensors", 8, 1);
-  s->steps = 12;
-  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
-  g_assert_cmpuint (s->steps, ==, 12);
-  g_assert_cmpfloat (s->guidance, ==, 6);
-  atl_picture_settings_remove_lora (s, s->loras->pdata[0]);
-  g_assert_cmpuint (s->loras->len, ==, 0);
-}
-
-/* The words that a LoRA listens to, once. */
-static void
-test_prompt_with (void)
-{
-  static const struct
-  {
-    const char *prompt, *words, *added;
-  } cases[] = {
-    { "", "ink", "ink" },
-    { "  ", "ink", "ink" },
-    { "a fox", "ink drawing", ", ink drawing" },
-    { "a fox,", "ink", " ink" },
-    { "a fox, ", "ink", "ink" },
-    { "drinking", "ink", ", ink" },
-    { "drinking INK, a fox", "ink", NULL },
-    { "Übung", "übung", NULL },
-    { "Übungen", "Übung", ", Übung" },
-    { "a fox", "", NULL },
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
-    {
-      g_autofree char *added = atl_picture_prompt_with (cases[i].prompt, cases[i].words);
-
-      g_assert_cmpstr (added, ==, cases[i].added);
-    }
-}
-
 static AtlPictureTask *
 add (AtlPictureQueue *queue, guint32 seed)
 {
@@ -357,6 +286,32 @@ test_progress (void)
   g_assert_cmpfloat (before, <, 0.9);
   atl_picture_task_set_progress (task, "Decoding", 0, 0, -1);
   g_assert_cmpfloat (atl_picture_task_get_fraction (task), ==, before);
+}
+
+/* Who wants no more steps sees at once that it is being finished, and no time that is not coming.
+ */
+static void
+test_ending (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureTask) task = atl_picture_task_new (NULL, s, 1);
+  guint n_steps;
+  double before;
+
+  atl_picture_task_set_progress (task, "Drawing", 3, 150, 1600);
+  before = atl_picture_task_get_fraction (task);
+  atl_picture_task_end_early (task);
+  g_assert_cmpstr (atl_picture_task_get_phase (task), ==, "Finishing after this step");
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), <, 0);
+  g_assert_cmpuint (atl_picture_task_get_step (task, &n_steps), ==, 0);
+  g_assert_cmpuint (n_steps, ==, 0);
+  /* The step that was begun ends. */
+  atl_picture_task_set_progress (task, "Drawing", 4, 150, 1590);
+  g_assert_cmpstr (atl_picture_task_get_phase (task), ==, "Finishing after this step");
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), <, 0);
+  g_assert_cmpfloat (atl_picture_task_get_fraction (task), >, before);
+  atl_picture_task_set_progress (task, "Finishing", 0, 0, -1);
+  g_assert_cmpstr (atl_picture_task_get_phase (task), ==, "Finishing");
 }
 
 /* It counts down, does not waver, and owns up to what takes far longer. */
@@ -567,10 +522,9 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);
   g_test_add_func ("/pictures/draft", test_draft);
   g_test_add_func ("/pictures/odd-draft", test_odd_draft);
-  g_test_add_func ("/pictures/few-steps", test_few_steps);
-  g_test_add_func ("/pictures/prompt-with", test_prompt_with);
   g_test_add_func ("/pictures/queue", test_queue);
   g_test_add_func ("/pictures/progress", test_progress);
+  g_test_add_func ("/pictures/ending", test_ending);
   g_test_add_func ("/pictures/time-left", test_time_left);
   g_test_add_func ("/pictures/mask", test_mask);
   g_test_add_func ("/pictures/mask-undo-is-bounded", test_mask_undo_is_bounded);

@@ -239,12 +239,45 @@ test_keys (void)
   g_assert_true (app_press (view, GDK_KEY_Delete, 0));
   check_prompts (&f, "long, alike");
   check_focus (&f, view, 1);
+  /* Both come back to where they were. */
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  check_prompts (&f, "long, alike, alike");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  check_prompts (&f, "long, alike, last, alike");
   /* What is drawn is stopped, not taken out. */
   gtk_widget_grab_focus (row_at (view, 0));
   g_assert_false (app_press (view, GDK_KEY_Delete, 0));
-  check_prompts (&f, "long, alike");
+  check_prompts (&f, "long, alike, last, alike");
   atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
   atl_pictures_session_stop (app_pictures (&f), FALSE);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  app_fixture_stop (&f);
+}
+
+/* All that rests is taken out in a pause: an undo brings it back, and the pause. */
+static void
+test_clear (void)
+{
+  AppFixture f;
+  GtkWidget *button, *view, *clear;
+
+  app_start_drawing (&f);
+  atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
+  app_set_up_picture (&f, "resting", 2, 2);
+  app_create (&f);
+  button = app_fixture_find_id (GTK_WIDGET (f.window), "queue_button");
+  gtk_menu_button_popup (GTK_MENU_BUTTON (button));
+  view = app_fixture_find_id (button, "queue_view");
+  clear = gtk_widget_get_last_child (gtk_widget_get_first_child (view));
+  app_assert_soon (gtk_widget_get_mapped (clear));
+  g_signal_emit_by_name (clear, "clicked");
+  check_prompts (&f, "");
+  g_assert_false (atl_pictures_session_get_is_paused (app_pictures (&f)));
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  check_prompts (&f, "resting, resting");
+  g_assert_true (atl_pictures_session_get_is_paused (app_pictures (&f)));
+  g_assert_null (atl_pictures_session_get_current (app_pictures (&f)));
+  atl_pictures_session_set_is_paused (app_pictures (&f), FALSE);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   app_fixture_stop (&f);
 }
@@ -279,6 +312,7 @@ main (int argc, char **argv)
   g_test_add_func ("/queue/kept", test_kept);
   g_test_add_func ("/queue/gone", test_gone);
   g_test_add_func ("/queue/keys", test_keys);
+  g_test_add_func ("/queue/clear", test_clear);
   g_test_add_func ("/queue/pause", test_pause);
   status = g_test_run ();
   app_remove_models ();

@@ -1,6 +1,6 @@
 /* The fields that the files of the page share: images-page.c shows and draws, images-page-inputs.c
  * takes pictures that go in, images-page-gallery.c shows those that are there,
- * images-page-price.c tells what it costs. */
+ * images-page-price.c tells what it costs, images-page-stop.c asks what stopping means. */
 #pragma once
 
 #include "app/images/images-page.h"
@@ -74,5 +74,7 @@ void atl_images_page_reprice (AtlImagesPage *self);
 /* More or fewer are drawn before. */
 void atl_images_page_queue_changed (AtlImagesPage *self);
 void atl_images_page_dispose_price (AtlImagesPage *self);
+/* Of images-page-stop.c: */
+void atl_images_page_ask_to_stop (AtlImagesPage *self);
 /* The pane in front, or what is drawn, where only one has room. */
 void atl_images_page_show_side (AtlImagesPage *self);

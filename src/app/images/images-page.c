@@ -3,7 +3,6 @@
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
-#include <string.h>
 
 #include "app/gallery/gallery-strip.h"
 #include "app/gallery/gallery-view.h"
@@ -40,28 +39,22 @@ has_picture_models (AtlImagesPage *self)
   return FALSE;
 }
 
-/* The LoRA of the failed picture that its error names, as the engine's words about one do;
- * borrowed, NULL when it is about something else. */
+/* The LoRA of the failed picture that its error is about; borrowed, NULL when it is about something
+ * else. */
 static AtlPictureLora *
 find_unfit_lora (AtlImagesPage *self, const AtlPictureSettings *settings)
 {
-  const GError *error = atl_picture_task_get_error (self->failed);
-  AtlPictureLora *found = NULL;
-  gsize longest = 0;
+  gint at = atl_error_lora (atl_picture_task_get_error (self->failed));
 
-  for (guint i = 0; i < settings->loras->len; i++)
+  /* Those that are off were not asked for. */
+  for (guint i = 0; i < settings->loras->len && at >= 0; i++)
     {
       AtlPictureLora *lora = settings->loras->pdata[i];
-      g_autofree char *name = g_filename_display_basename (lora->path);
 
-      /* The name of one may be the end of another's. */
-      if (!lora->is_off && strlen (name) > longest && strstr (error->message, name) != NULL)
-        {
-          longest = strlen (name);
-          found = lora;
-        }
+      if (!lora->is_off && at-- == 0)
+        return lora;
     }
-  return found;
+  return NULL;
 }
 
 void
@@ -103,8 +96,10 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   else if (atl_pictures_session_get_model (self->pictures) == NULL &&
            !atl_pictures_session_get_is_loading (self->pictures))
     atl_picture_canvas_show_no_model (canvas, has_picture_models (self));
+  else if (info == NULL)
+    atl_picture_canvas_show_loading (canvas);
   else
-    atl_picture_canvas_show_empty (canvas, info != NULL && info->is_toy);
+    atl_picture_canvas_show_empty (canvas, info->is_toy);
   atl_images_page_offer_menu (self, shows_result);
 }
 
@@ -296,47 +291,9 @@ try_action (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static void
-stop_response_cb (AdwMessageDialog *dialog, const char *response, AtlImagesPage *self)
-{
-  if (!g_str_equal (response, "cancel"))
-    atl_pictures_session_stop (self->pictures, g_str_equal (response, "keep"));
-}
-
-static void
 stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
-  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
-  AdwMessageDialog *dialog;
-  gboolean enlarges;
-  guint n_steps;
-
-  if (task == NULL)
-    return;
-  enlarges = atl_picture_task_get_source (task) != NULL;
-  dialog = ADW_MESSAGE_DIALOG (adw_message_dialog_new (
-      GTK_WINDOW (gtk_widget_get_root (widget)), _ ("Stop this picture?"),
-      enlarges
-          ? _ ("The picture that is enlarged stays as it is. Pictures that wait come afterwards.")
-          : _ ("What can be seen of it can be kept. Pictures that wait are drawn afterwards.")));
-  adw_message_dialog_add_responses (dialog, "cancel",
-                                    enlarges ? _ ("_Go on") : _ ("_Go on drawing"), "stop",
-                                    enlarges ? _ ("_Stop") : _ ("_Discard"), NULL);
-  adw_message_dialog_set_response_appearance (dialog, "stop", ADW_RESPONSE_DESTRUCTIVE);
-  if (!enlarges)
-    {
-      adw_message_dialog_add_response (dialog, "keep", _ ("_Keep"));
-      adw_message_dialog_set_response_appearance (dialog, "keep", ADW_RESPONSE_SUGGESTED);
-      adw_message_dialog_set_response_enabled (dialog, "keep",
-                                               atl_picture_task_get_step (task, &n_steps) > 0);
-    }
-  adw_message_dialog_set_default_response (dialog, "cancel");
-  adw_message_dialog_set_close_response (dialog, "cancel");
-  g_signal_connect_object (dialog, "response", G_CALLBACK (stop_response_cb), self, 0);
-  /* The question is about this picture, never about the next one. */
-  g_signal_connect_object (self->pictures, "notify::current", G_CALLBACK (gtk_window_destroy),
-                           dialog, G_CONNECT_SWAPPED);
-  gtk_window_present (GTK_WINDOW (dialog));
+  atl_images_page_ask_to_stop (ATL_IMAGES_PAGE (widget));
 }
 
 static void

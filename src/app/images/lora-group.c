@@ -364,8 +364,8 @@ atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *i
     }
   g_hash_table_replace (self->infos, g_strdup (path), atl_model_info_ref ((AtlModelInfo *) info));
   /* One that was trained for few steps would burn with the model's own. */
-  atl_picture_settings_add_lora (settings, path, info->steps, info->guidance);
-  ((AtlPictureLora *) settings->loras->pdata[settings->loras->len - 1])->strength = info->strength;
+  atl_picture_settings_add_lora (settings, path, info,
+                                 atl_pictures_session_get_info (self->pictures));
   if (info->steps > 0)
     {
       words = g_strdup_printf (ngettext ("Made for few steps: %u is set.",

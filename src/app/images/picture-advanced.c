@@ -135,14 +135,27 @@ schedules_of (const AtlModelInfo *info)
   return g_strv_builder_end (names);
 }
 
+/* A LoRA takes a sampler of its own where none is said: then the model's own is said, too. */
+static gboolean
+is_led (AtlPictureAdvanced *self)
+{
+  const GPtrArray *loras = settings_of (self)->loras;
+
+  for (guint i = 0; i < loras->len; i++)
+    if (((AtlPictureLora *) loras->pdata[i])->sampler != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+/* `says_first`: the first is said by its name. */
 static void
-choose (AtlPictureAdvanced *self, GtkWidget *row, char **names, char **field)
+choose (AtlPictureAdvanced *self, GtkWidget *row, char **names, char **field, gboolean says_first)
 {
   guint chosen = adw_combo_row_get_selected (ADW_COMBO_ROW (row));
 
   if (self->showing || names == NULL || chosen >= g_strv_length (names))
     return;
-  atl_set_string (field, chosen == 0 ? "" : names[chosen]);
+  atl_set_string (field, chosen == 0 && !says_first ? "" : names[chosen]);
   tell (self);
 }
 
@@ -152,7 +165,7 @@ sampler_cb (AtlPictureAdvanced *self)
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
 
   choose (self, self->sampler_row, info != NULL ? info->samplers : NULL,
-          &settings_of (self)->sampler);
+          &settings_of (self)->sampler, is_led (self));
 }
 
 static void
@@ -160,7 +173,7 @@ schedule_cb (AtlPictureAdvanced *self)
 {
   g_auto (GStrv) names = schedules_of (atl_pictures_session_get_info (self->pictures));
 
-  choose (self, self->schedule_row, names, &settings_of (self)->schedule);
+  choose (self, self->schedule_row, names, &settings_of (self)->schedule, FALSE);
 }
 
 /* --- Afterwards --- */

@@ -77,6 +77,18 @@ set_examples (AtlPictureCanvas *self, const char *const *examples)
 }
 
 void
+atl_picture_canvas_show_loading (AtlPictureCanvas *self)
+{
+  static const char *const none[] = { NULL };
+
+  /* What it draws well is not known before it is there. */
+  self->shown_examples = none;
+  set_examples (self, none);
+  adw_status_page_set_description (ADW_STATUS_PAGE (self->empty_page), _ ("Loading the model"));
+  show (self, "empty");
+}
+
+void
 atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy)
 {
   /* The toy understands these English words and hardly any others. */

@@ -23,6 +23,8 @@ void atl_picture_canvas_show_no_model (AtlPictureCanvas *self, gboolean has_some
 void atl_picture_canvas_set_session (AtlPictureCanvas *self, AtlPicturesSession *pictures);
 /* The model that was chosen lacks parts. */
 void atl_picture_canvas_show_missing (AtlPictureCanvas *self);
+/* The model is on its way, and nothing drawn yet. */
+void atl_picture_canvas_show_loading (AtlPictureCanvas *self);
 /* A model, and nothing drawn yet: examples to click. `is_toy`: those that a toy can draw. */
 void atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy);
 /* `words` are what a screen reader tells about it. */

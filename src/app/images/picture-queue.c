@@ -133,6 +133,15 @@ atl_picture_queue_move (AtlPictureQueue *self, AtlPictureTask *task, gint by)
   return TRUE;
 }
 
+void
+atl_picture_queue_insert (AtlPictureQueue *self, AtlPictureTask *task, guint at)
+{
+  guint last = self->tasks->len;
+
+  atl_picture_queue_append (self, task);
+  atl_picture_queue_move (self, task, (gint) MIN (at, last) - (gint) last);
+}
+
 guint
 atl_picture_queue_clear (AtlPictureQueue *self)
 {

@@ -23,6 +23,8 @@ AtlPictureQueue *atl_picture_queue_new (void);
 
 /* Holds a reference. */
 void atl_picture_queue_append (AtlPictureQueue *self, AtlPictureTask *task);
+/* As near to `at` as it goes, never before what is being drawn. Holds a reference. */
+void atl_picture_queue_insert (AtlPictureQueue *self, AtlPictureTask *task, guint at);
 /* Nothing happens when it is not there. */
 void atl_picture_queue_remove (AtlPictureQueue *self, AtlPictureTask *task);
 /* By `by` places, later ones are positive; as far as it goes, never before what is being drawn.

@@ -44,6 +44,16 @@ loras_to_json (const GPtrArray *loras)
       json_object_set_int_member (object, "steps_before", lora->steps_before);
       json_object_set_double_member (object, "guidance", lora->guidance);
       json_object_set_double_member (object, "guidance_before", lora->guidance_before);
+      if (lora->sampler != NULL)
+        {
+          json_object_set_string_member (object, "sampler", lora->sampler);
+          json_object_set_string_member (object, "sampler_before", lora->sampler_before);
+        }
+      if (lora->schedule != NULL)
+        {
+          json_object_set_string_member (object, "schedule", lora->schedule);
+          json_object_set_string_member (object, "schedule_before", lora->schedule_before);
+        }
       json_array_add_object_element (array, object);
     }
   return array;
@@ -176,6 +186,12 @@ read_lists (JsonObject *object, AtlPictureSettings *self)
       added->steps_before = read_uint (lora, "steps_before", 0, ATL_MAX_PICTURE_STEPS);
       added->guidance = read_double (lora, "guidance", -1, 0, ATL_MAX_GUIDANCE);
       added->guidance_before = read_double (lora, "guidance_before", -1, 0, ATL_MAX_GUIDANCE);
+      added->sampler = g_strdup (atl_json_string (lora, "sampler", NULL));
+      if (added->sampler != NULL)
+        added->sampler_before = g_strdup (atl_json_string (lora, "sampler_before", ""));
+      added->schedule = g_strdup (atl_json_string (lora, "schedule", NULL));
+      if (added->schedule != NULL)
+        added->schedule_before = g_strdup (atl_json_string (lora, "schedule_before", ""));
       g_ptr_array_add (self->loras, added);
     }
 }

@@ -29,6 +29,10 @@ atl_picture_lora_free (AtlPictureLora *lora)
   if (lora == NULL)
     return;
   g_free (lora->path);
+  g_free (lora->sampler);
+  g_free (lora->sampler_before);
+  g_free (lora->schedule);
+  g_free (lora->schedule_before);
   g_free (lora);
 }
 
@@ -66,6 +70,10 @@ copy_lora (gconstpointer lora, gpointer data)
   AtlPictureLora *copy = g_memdup2 (from, sizeof *from);
 
   copy->path = g_strdup (from->path);
+  copy->sampler = g_strdup (from->sampler);
+  copy->sampler_before = g_strdup (from->sampler_before);
+  copy->schedule = g_strdup (from->schedule);
+  copy->schedule_before = g_strdup (from->schedule_before);
   return copy;
 }
 
@@ -115,23 +123,40 @@ atl_picture_settings_free (AtlPictureSettings *self)
 
 /* --- LoRAs --- */
 
+/* `*field` becomes `value`; what it was is kept. Empty: nothing is said. */
+static void
+set_words (char **field, const char *value, char **set, char **before)
+{
+  if (*value == '\0')
+    return;
+  *set = g_strdup (value);
+  *before = *field;
+  *field = g_strdup (value);
+}
+
 void
 atl_picture_settings_add_lora (AtlPictureSettings *self,
                                const char *path,
-                               guint steps,
-                               double guidance)
+                               const AtlModelInfo *info,
+                               const AtlModelInfo *model)
 {
-  AtlPictureLora *lora = atl_picture_lora_new (path, 1);
+  AtlPictureLora *lora = atl_picture_lora_new (path, info->strength);
 
-  if (steps > 0)
+  if (info->steps > 0)
     {
-      lora->steps = MIN (steps, ATL_MAX_PICTURE_STEPS);
+      lora->steps = MIN (info->steps, ATL_MAX_PICTURE_STEPS);
       lora->steps_before = self->steps;
       self->steps = lora->steps;
     }
-  if (steps > 0 && guidance >= 0)
+  if (info->steps > 0 && model != NULL &&
+      g_strv_contains ((const char *const *) model->samplers, info->sampler))
     {
-      lora->guidance = MIN (guidance, ATL_MAX_GUIDANCE);
+      set_words (&self->sampler, info->sampler, &lora->sampler, &lora->sampler_before);
+      set_words (&self->schedule, info->schedule, &lora->schedule, &lora->schedule_before);
+    }
+  if (info->steps > 0 && info->guidance >= 0)
+    {
+      lora->guidance = MIN (info->guidance, ATL_MAX_GUIDANCE);
       lora->guidance_before = self->guidance;
       self->guidance = lora->guidance;
     }
@@ -207,6 +232,23 @@ give_back_guidance (AtlPictureSettings *self, const AtlPictureLora *lora, guint 
     *found = lora->guidance_before;
 }
 
+/* The same of words; `set` and `before` are where a LoRA keeps them. */
+static void
+give_back_words (AtlPictureSettings *self, guint at, char **field, gsize set, gsize before)
+{
+  char **found = field;
+  const char *was_set = G_STRUCT_MEMBER (char *, self->loras->pdata[at], set);
+
+  for (guint i = self->loras->len - 1; i > at; i--)
+    if (G_STRUCT_MEMBER (char *, self->loras->pdata[i], set) != NULL)
+      found = &G_STRUCT_MEMBER (char *, self->loras->pdata[i], before);
+  if (was_set != NULL && g_strcmp0 (*found, was_set) == 0)
+    {
+      g_free (*found);
+      *found = g_strdup (G_STRUCT_MEMBER (char *, self->loras->pdata[at], before));
+    }
+}
+
 void
 atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora *lora)
 {
@@ -216,6 +258,10 @@ atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora *lora
     return;
   give_back_steps (self, lora, at);
   give_back_guidance (self, lora, at);
+  give_back_words (self, at, &self->sampler, G_STRUCT_OFFSET (AtlPictureLora, sampler),
+                   G_STRUCT_OFFSET (AtlPictureLora, sampler_before));
+  give_back_words (self, at, &self->schedule, G_STRUCT_OFFSET (AtlPictureLora, schedule),
+                   G_STRUCT_OFFSET (AtlPictureLora, schedule_before));
   g_ptr_array_remove_index (self->loras, at);
 }
 

@@ -41,6 +41,8 @@ typedef struct
   /* What it set as it was added, because it was made for few steps, and what was there before. */
   guint steps, steps_before;        /* steps 0: none */
   double guidance, guidance_before; /* guidance negative: none */
+  char *sampler, *sampler_before;   /* sampler NULL: none */
+  char *schedule, *schedule_before; /* likewise */
 } AtlPictureLora;
 
 typedef struct
@@ -77,12 +79,13 @@ void atl_picture_settings_free (AtlPictureSettings *self);
 
 AtlPictureLora *atl_picture_lora_new (const char *path, double strength);
 void atl_picture_lora_free (AtlPictureLora *lora);
-/* Adds the file with strength 1. One that was made for few steps (`steps` above 0) sets these and,
- * unless it is negative, the guidance. */
+/* Adds the file, which `info` tells of, as strong as it is meant. One that was made for few steps
+ * sets these and, where it says them, guidance, and sampler and schedule if `model` (nullable) has
+ * that sampler. */
 void atl_picture_settings_add_lora (AtlPictureSettings *self,
                                     const char *path,
-                                    guint steps,
-                                    double guidance);
+                                    const AtlModelInfo *info,
+                                    const AtlModelInfo *model);
 /* What to append to `prompt` so that it says `words`: ", words"; NULL when it says them already, in
  * small or capital letters. The caller's. */
 char *atl_picture_prompt_with (const char *prompt, const char *words);

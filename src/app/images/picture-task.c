@@ -1,6 +1,8 @@
 /* One picture of the queue. */
 #include "app/images/picture-task.h"
 
+#include <glib/gi18n.h>
+
 #include "app/words.h"
 
 /* Time left that is told anew is longer only by more than this: a quarter and some seconds. */
@@ -21,6 +23,7 @@ struct _AtlPictureTask
   AtlPictureTaskState state;
   char *phase;
   guint step, n_steps;
+  gboolean is_ending; /* it is finished with the steps that were made */
   double fraction, seconds_left;
   GdkTexture *preview; /* (nullable) */
   GError *error;       /* (nullable) */
@@ -194,6 +197,7 @@ atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state)
       self->to = 1;
       self->step = self->n_steps = 0;
       self->seconds_left = -1;
+      self->is_ending = FALSE;
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
@@ -234,9 +238,15 @@ void
 atl_picture_task_set_progress (
     AtlPictureTask *self, const char *phase, guint step, guint n_steps, double seconds_left)
 {
+  /* Those steps that are left are not coming any more. */
+  if (self->is_ending && n_steps > 0)
+    {
+      phase = _ ("Finishing after this step");
+      seconds_left = -1;
+    }
   atl_set_string (&self->phase, phase);
-  self->step = step;
-  self->n_steps = n_steps;
+  self->step = self->is_ending ? 0 : step;
+  self->n_steps = self->is_ending ? 0 : n_steps;
   /* What differs by little is the unevenness of the steps, and time left that grows is no use to
    * anybody; what is truly longer is said. */
   if (seconds_left <= self->seconds_left || seconds_left > LONGER * self->seconds_left + LONGER_S)
@@ -246,6 +256,14 @@ atl_picture_task_set_progress (
     self->fraction = MAX (self->fraction, self->from + (self->to - self->from) *
                                                            CLAMP (step / (n_steps + 1.0), 0, 1));
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PROGRESS]);
+}
+
+void
+atl_picture_task_end_early (AtlPictureTask *self)
+{
+  self->is_ending = TRUE;
+  self->seconds_left = -1;
+  atl_picture_task_set_progress (self, self->phase, self->step, self->n_steps, -1);
 }
 
 void

@@ -69,6 +69,9 @@ guint atl_picture_task_get_step (AtlPictureTask *self, guint *n_steps);
 void atl_picture_task_set_progress (
     AtlPictureTask *self, const char *phase, guint step, guint n_steps, double seconds_left);
 
+/* No more steps are wanted; from now on the phase says that it is being finished. */
+void atl_picture_task_end_early (AtlPictureTask *self);
+
 GdkTexture *atl_picture_task_get_preview (AtlPictureTask *self); /* (nullable) borrowed */
 void atl_picture_task_set_preview (AtlPictureTask *self, GdkTexture *preview);
 

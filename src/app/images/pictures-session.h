@@ -127,6 +127,8 @@ gboolean atl_pictures_session_get_is_paused (AtlPicturesSession *self);
 void atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused);
 /* A failed task once more: only its saving, if it is drawn. Ends a pause. */
 void atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task);
+/* A task that was taken out of the queue is there again, as `at`, and drawn when its turn comes. */
+void atl_pictures_session_put_back (AtlPicturesSession *self, AtlPictureTask *task, guint at);
 
 /* Where results go: "Atelier" in the person's folder of pictures. The caller's. */
 char *atl_pictures_dir (void);

@@ -331,7 +331,10 @@ atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep)
   if (self->job == NULL)
     return;
   if (keep && !self->is_enlarging)
-    atl_picture_job_finish_early (self->job);
+    {
+      atl_picture_job_finish_early (self->job);
+      atl_picture_task_end_early (self->current);
+    }
   else
     atl_picture_job_stop (self->job);
 }
@@ -348,6 +351,13 @@ atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task)
     }
   atl_picture_task_set_state (task, ATL_TASK_WAITING);
   atl_pictures_session_set_is_paused (self, FALSE);
+  atl_pictures_session_work (self);
+}
+
+void
+atl_pictures_session_put_back (AtlPicturesSession *self, AtlPictureTask *task, guint at)
+{
+  atl_picture_queue_insert (self->queue, task, at);
   atl_pictures_session_work (self);
 }
 

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/window/undo.h"
 #include "app/words.h"
 
 #define PROMPT_CHARS 30
@@ -48,10 +49,78 @@ move (AtlQueueView *self, AtlPictureTask *task, gint by)
   atl_picture_queue_move (queue_of (self), held, by);
 }
 
+/* --- Taking out, with undo --- */
+
+typedef struct
+{
+  AtlPicturesSession *pictures; /* (owned) */
+  GPtrArray *tasks;             /* (owned) AtlPictureTask, in their order */
+  GArray *places;               /* (owned) of guint: where each was */
+  gboolean was_paused;
+} Taken;
+
+static void
+free_taken (gpointer data)
+{
+  Taken *taken = data;
+
+  g_object_unref (taken->pictures);
+  g_ptr_array_unref (taken->tasks);
+  g_array_unref (taken->places);
+  g_free (taken);
+}
+
+static gboolean
+put_back (gpointer data, GError **error)
+{
+  const Taken *taken = data;
+
+  /* An empty queue does not rest. */
+  if (taken->was_paused)
+    atl_pictures_session_set_is_paused (taken->pictures, TRUE);
+  for (guint i = 0; i < taken->tasks->len; i++)
+    atl_pictures_session_put_back (taken->pictures, taken->tasks->pdata[i],
+                                   g_array_index (taken->places, guint, i));
+  return TRUE;
+}
+
+/* `only` (nullable): all that are not at work. */
+static void
+take_out (AtlQueueView *self, AtlPictureTask *only)
+{
+  GListModel *queue = G_LIST_MODEL (queue_of (self));
+  Taken *taken = g_new0 (Taken, 1);
+  g_autofree char *words = NULL;
+
+  taken->pictures = g_object_ref (self->pictures);
+  taken->tasks = g_ptr_array_new_with_free_func (g_object_unref);
+  taken->places = g_array_new (FALSE, FALSE, sizeof (guint));
+  taken->was_paused = atl_pictures_session_get_is_paused (self->pictures);
+  for (guint i = 0; i < g_list_model_get_n_items (queue); i++)
+    {
+      g_autoptr (AtlPictureTask) task = g_list_model_get_item (queue, i);
+      AtlPictureTaskState state = atl_picture_task_get_state (task);
+
+      if (state == ATL_TASK_RUNNING || state == ATL_TASK_SAVING || (only != NULL && task != only))
+        continue;
+      g_array_append_val (taken->places, i);
+      g_ptr_array_add (taken->tasks, g_steal_pointer (&task));
+    }
+  for (guint i = 0; i < taken->tasks->len; i++)
+    atl_picture_queue_remove (queue_of (self), taken->tasks->pdata[i]);
+  words = g_strdup_printf (ngettext ("%u picture taken out of the queue",
+                                     "%u pictures taken out of the queue", taken->tasks->len),
+                           taken->tasks->len);
+  if (taken->tasks->len > 0)
+    atl_undo_offer (GTK_WIDGET (self), words, put_back, taken, free_taken);
+  else
+    free_taken (taken);
+}
+
 static void
 remove_cb (GtkWidget *button)
 {
-  atl_picture_queue_remove (queue_of (view_of (button)), task_of (button));
+  take_out (view_of (button), task_of (button));
 }
 
 static void
@@ -88,11 +157,13 @@ new_button (const char *icon, const char *words, gboolean is_sensitive, GCallbac
 }
 
 static const char *
-state_words (AtlPictureTask *task)
+state_words (AtlQueueView *self, AtlPictureTask *task)
 {
   switch (atl_picture_task_get_state (task))
     {
     case ATL_TASK_RUNNING:
+      if (atl_pictures_session_get_is_paused (self->pictures))
+        return _ ("Paused");
       return atl_picture_task_get_source (task) != NULL ? _ ("Is being enlarged")
                                                         : _ ("Is being drawn");
     case ATL_TASK_SAVING:
@@ -155,19 +226,19 @@ key_cb (GtkEventControllerKey *keys,
   if ((state & GDK_ALT_MASK) != 0 && (keyval == GDK_KEY_Up || keyval == GDK_KEY_Down))
     move (self, task, keyval == GDK_KEY_Up ? -1 : 1);
   else if (keyval == GDK_KEY_Delete && task != atl_pictures_session_get_current (self->pictures))
-    atl_picture_queue_remove (queue_of (self), task);
+    take_out (self, task);
   else
     return FALSE;
   return TRUE;
 }
 
 static GtkWidget *
-new_labels (AtlPictureTask *task)
+new_labels (AtlQueueView *self, AtlPictureTask *task)
 {
   const char *prompt = atl_picture_task_get_settings (task)->prompt;
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   GtkWidget *title = gtk_label_new (*prompt != '\0' ? prompt : _ ("No words"));
-  GtkWidget *state = gtk_label_new (state_words (task));
+  GtkWidget *state = gtk_label_new (state_words (self, task));
 
   gtk_label_set_xalign (GTK_LABEL (title), 0);
   gtk_label_set_xalign (GTK_LABEL (state), 0);
@@ -196,7 +267,7 @@ new_row (AtlQueueView *self, AtlPictureTask *task)
   GtkDropTarget *target = gtk_drop_target_new (ATL_TYPE_PICTURE_TASK, GDK_ACTION_MOVE);
 
   g_object_set_data_full (G_OBJECT (row), "task", g_object_ref (task), g_object_unref);
-  gtk_box_append (GTK_BOX (box), new_labels (task));
+  gtk_box_append (GTK_BOX (box), new_labels (self, task));
   if (state == ATL_TASK_FAILED)
     gtk_box_append (GTK_BOX (box), new_button ("view-refresh-symbolic", _ ("Try again"), TRUE,
                                                G_CALLBACK (retry_cb)));
@@ -228,14 +299,15 @@ new_row (AtlQueueView *self, AtlPictureTask *task)
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   atl_picture_task_get_settings (task)->prompt,
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, state_words (task), -1);
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, state_words (self, task),
+                                  -1);
   return row;
 }
 
 static void
 clear_cb (AtlQueueView *self)
 {
-  atl_picture_queue_clear (queue_of (self));
+  take_out (self, NULL);
 }
 
 /* --- The rows are made anew; the keyboard stays where it was --- */
@@ -333,6 +405,8 @@ atl_queue_view_set_session (AtlQueueView *self, AtlPicturesSession *pictures)
 
   self->pictures = pictures;
   g_signal_connect_object (pictures, "notify::current", G_CALLBACK (rebuild), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::is-paused", G_CALLBACK (rebuild), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "failed", G_CALLBACK (rebuild), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (queue_of (self), "items-changed", G_CALLBACK (rebuild), self,
