@@ -342,10 +342,12 @@ test_minimum_width (void)
   int minimum;
 
   app_fixture_start (&f);
-  app_exchange (app_conversation (&f),
-                "averyveryveryveryveryveryveryveryveryverylongwordwithoutanyspaceinitatall",
-                "|a|b|c|d|e|\n|-|-|-|-|-|\n|one|two|three|four|five|\n\n```c\nint "
-                "a_very_long_line_of_code = 1234567890 + 1234567890 + 1234567890;\n```");
+  app_exchange (
+      app_conversation (&f),
+      "averyveryveryveryveryveryveryveryveryverylongwordwithoutanyspaceinitatall",
+      "|a|b|c|d|e|\n|-|-|-|-|-|\n|one|two|three|four|five|\n\n```c\nint "
+      "a_very_long_line_of_code = 1234567890 + 1234567890 + 1234567890;\n```\n\n```tool-call\n"
+      "get_the_current_weather_and_the_forecast_of_a_city\n{}\n```");
   gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
   app_fixture_spin (400);
   gtk_widget_measure (GTK_WIDGET (f.window), GTK_ORIENTATION_HORIZONTAL, -1, &minimum, NULL, NULL,

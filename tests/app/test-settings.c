@@ -189,6 +189,8 @@ test_tool_card (void)
   g_assert_nonnull (card);
   g_assert_nonnull (strstr (gtk_expander_get_label (GTK_EXPANDER (card)), "get_weather"));
   g_assert_false (gtk_expander_get_expanded (GTK_EXPANDER (card)));
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (card), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                       gtk_expander_get_label (GTK_EXPANDER (card)));
   app_fixture_stop (&f);
 }
 

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/accessible.h"
 #include "app/chat/code-block.h"
 #include "base/json-bounded.h"
 
@@ -14,11 +15,16 @@ atl_tool_card_new (const char *text)
   g_autofree char *name = end != NULL ? g_strndup (text, (gsize) (end - text)) : g_strdup (text);
   g_autofree char *words = g_strdup_printf (_ ("The model asks for the tool “%s”"), name);
   GtkWidget *expander = gtk_expander_new (words);
+  GtkWidget *title = gtk_expander_get_label_widget (GTK_EXPANDER (expander));
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
   GtkWidget *note = gtk_label_new (_ ("Nothing was run. Reply with what the tool says."));
   GtkWidget *code = atl_code_block_new ();
 
   atl_code_block_set (ATL_CODE_BLOCK (code), end != NULL ? end + 1 : "", "json");
+  /* The name is as long as somebody likes, and letters as large. */
+  gtk_label_set_xalign (GTK_LABEL (title), 0);
+  gtk_label_set_wrap (GTK_LABEL (title), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (title), PANGO_WRAP_WORD_CHAR);
   gtk_label_set_xalign (GTK_LABEL (note), 0);
   gtk_label_set_wrap (GTK_LABEL (note), TRUE);
   gtk_widget_add_css_class (note, "caption");
@@ -27,6 +33,7 @@ atl_tool_card_new (const char *text)
   gtk_box_append (GTK_BOX (box), code);
   gtk_box_append (GTK_BOX (box), note);
   gtk_expander_set_child (GTK_EXPANDER (expander), box);
+  atl_accessible_set_name (expander, words);
   gtk_widget_add_css_class (expander, "tool-card");
   gtk_widget_add_css_class (expander, "card");
   return expander;
