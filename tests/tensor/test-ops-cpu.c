@@ -308,10 +308,10 @@ static void
 test_plain_words (void)
 {
   const AtlCpuTiles *tiles[] = { &atl_cpu_plain_words_avx2, &atl_cpu_plain_words_avx2_vnni,
-                                 &atl_cpu_plain_words_avx512 };
+                                 &atl_cpu_plain_words_avx512, &atl_cpu_plain_words_avx512_crossed };
   const AtlCpuFeatures *features = atl_cpu_features ();
   const gint64 n = 256;
-  float x[5][256], weights[16][256], sums[3][ATL_TILE_MAX_ROWS * 32];
+  float x[5][256], weights[16][256], sums[4][ATL_TILE_MAX_ROWS * 32];
   const float *rows[5] = { x[0], x[1], x[2], x[3], x[4] };
   OpRandom random = { 1 };
 
@@ -329,13 +329,13 @@ test_plain_words (void)
                       : c == 1 && i == 40 ? NAN
                       : c == 2            ? 0.0f
                                           : op_random (&random);
-  for (guint v = 0; v < 3; v++)
+  for (guint v = 0; v < G_N_ELEMENTS (tiles); v++)
     {
       g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
       g_autofree guint8 *b = g_malloc (n * 16 * sizeof (float));
 
       if (v == 1 ? !features->avx_vnni
-                 : v == 2 && (features->best < ATL_CPU_AVX512 || !features->vnni))
+                 : v >= 2 && (features->best < ATL_CPU_AVX512 || !features->vnni))
         {
           g_test_message ("the processor lacks what variant %u needs", v);
           continue;

@@ -19,6 +19,8 @@ typedef struct
   AtlCpuLevel best;
   gboolean avx_vnni; /* of 256 bits */
   gboolean vnni;     /* AVX512_VNNI */
+  /* More additions of 512 bits a cycle than multiplications: AMD's. */
+  gboolean adds_faster;
   gboolean amx_int8; /* with ATL_CPU_AMX */
 } AtlCpuFeatures;
 

@@ -1,5 +1,5 @@
 /* Products of words, two of them a lane; the file that includes it is compiled for AVX2 with and
- * without its VNNI, and for AVX-512 with it.
+ * without its VNNI, and for AVX-512 with it, tiles also with ATL_CROSSED.
  *
  * CROSSED: sums of products with half as many multiplications (Winograd, 1968). Of two elements
  *
@@ -8,12 +8,21 @@
  * where what is subtracted is made once for a row and once for a column. So 32 products take two
  * additions and one multiplication instead of two multiplications; processors with vectors of 256
  * bits do more additions at a time than multiplications (4 and 2 a cycle on AMD's, 3 and 1 on
- * Haswell) or, without VNNI, add in any case. All is exact as long as two words together fit into
- * 16 bits: sums of products may leave 32 bits on the way, since they come back with the last.
+ * Haswell) or, without VNNI, add in any case. With 512 bits AMD's still do 4 and 2, Intel's 2 of
+ * both, so that those tiles are compiled both ways (ATL_CROSSED). All is exact as long as two words
+ * together fit into 16 bits: sums of products may leave 32 bits on the way, since they come back
+ * with the last.
  */
 #pragma once
 
 #include "engine/tensor/cpu/simd.h"
+
+/* a + b modulo 2^32. */
+INLINE vi
+sum_wrapping (vi a, vi b)
+{
+  return (vi) ((vu) a + (vu) b);
+}
 
 /* a + the products of both words of each lane. */
 INLINE vi
@@ -24,17 +33,17 @@ dot_words (vi a, vi w, vi x)
 #elif defined(__AVXVNNI__)
   return (vi) _mm256_dpwssd_avx_epi32 ((__m256i) a, (__m256i) w, (__m256i) x);
 #else
-  return a + (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x);
+  return sum_wrapping (a, (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x));
 #endif
 }
 
-/* sum += the products of both words of each lane. Written out for AVX2, since compilers copy or
- * spill registers of a loop of intrinsics there. */
+/* sum += the products of both words of each lane. Written out, since compilers copy or spill
+ * registers of a loop of intrinsics. */
 INLINE void
 add_dot (vi *sum, vi w, vi x)
 {
 #if defined(ATL_SIMD_AVX512)
-  *sum = dot_words (*sum, w, x);
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(w), "v"(x));
 #elif defined(__AVXVNNI__)
   __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(*sum) : "x"(w), "x"(x));
 #else
@@ -42,20 +51,15 @@ add_dot (vi *sum, vi w, vi x)
 #endif
 }
 
-#if defined(ATL_SIMD_AVX512)
+#if defined(ATL_SIMD_AVX512) && !defined(ATL_CROSSED)
 #define CROSSED 0
 #else
 #define CROSSED 1
 #endif
 
 /* Rows of a tile of words, and how many are taken at a time: their sums stay in registers. */
-#if CROSSED
-#define WORD_ROWS 8
-#define WORD_PART 4
-#else
-#define WORD_ROWS 12
-#define WORD_PART 6
-#endif
+#define WORD_ROWS (VW == 16 ? 12 : 8)
+#define WORD_PART (CROSSED ? 4 : 6)
 
 /* sum += the products of x0 and w0 and those of x1 and w1, and those of x0 and x1 and of w0 and w1.
  */

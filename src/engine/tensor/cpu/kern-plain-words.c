@@ -18,8 +18,10 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-turn.h"
 
-/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. */
-#if defined(__AVXVNNI__)
+/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it in both forms. */
+#if defined(ATL_CROSSED)
+#define PLAIN_NAME atl_cpu_plain_words_avx512_crossed
+#elif defined(__AVXVNNI__)
 #define PLAIN_NAME atl_cpu_plain_words_avx2_vnni
 #else
 #define PLAIN_NAME ATL_SIMD_NAME (atl_cpu_plain_words)
@@ -137,7 +139,7 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
         crossed = dot_words (crossed, (vi) square[i], (vi) square[i + 1]);
       if ((at + 2 * VW) % PIECE == 0 || at + 2 * VW >= n)
         {
-          vf_store (out->crossed[at / PIECE], (vf) -crossed);
+          vf_store_some ((float *) out->crossed[at / PIECE], WORD_ROWS, (vf) - (vu) crossed);
           crossed = vi_set1 (0);
         }
 #endif
@@ -299,7 +301,7 @@ turn_piece (AtlDType t,
         turn_eight (t, rows + first * row_bytes + (gsize) i * element, row_bytes, scales,
                     words + i * 32 + first * 4, &within);
       if (CROSSED)
-        vf_store (crossed + first, (vf) -within);
+        vf_store (crossed + first, (vf) - (vu) within);
     }
 }
 
@@ -378,7 +380,8 @@ part (guint from,
       for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
         for (guint j = 0; j < 2; j++)
-          dot[r][j] = (vi) vf_load (panel[j] + crossed) + a->crossed[at / PIECE][from + r];
+          dot[r][j] = sum_wrapping ((vi) vf_load (panel[j] + crossed),
+                                    vi_set1 (a->crossed[at / PIECE][from + r]));
       for (gint64 i = at / 2; i < end; i += 2)
         {
           vi w[2][2];

@@ -14,8 +14,10 @@
  *   rows:   [WORD_ROWS] scales, [8 blocks of 32][elements 0-15, 16-31, all][WORD_ROWS] sums,
  *           floats; [n / 2][WORD_ROWS] pairs of words
  *   panels: 64 bytes of what is in it, [n / 2][16] pairs of words, [n / 32][4][16] floats: scales
- * of both halves of a block, minima of both Where sums are crossed (kern-dot.h) both have also
- * minus the sums of products of neighbouring pairs, of elements 0-15, 16-31 and all of a block.
+ *           of both halves of a block, minima of both
+ *
+ * Where sums are crossed (kern-dot.h) both have also minus the sums of products of neighbouring
+ * pairs, of elements 0-15, 16-31 and all of a block.
  */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
@@ -24,8 +26,10 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-turn.h"
 
-/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. */
-#if defined(__AVXVNNI__)
+/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it in both forms. */
+#if defined(ATL_CROSSED)
+#define WORDS_NAME atl_cpu_words_avx512_crossed
+#elif defined(__AVXVNNI__)
 #define WORDS_NAME atl_cpu_words_avx2_vnni
 #else
 #define WORDS_NAME ATL_SIMD_NAME (atl_cpu_words)
@@ -112,13 +116,13 @@ store_sums (float sums[3][WORD_ROWS], vi first, vi second)
 }
 
 #if CROSSED
-/* The same, negated, for a row or an output a lane; `stride` lanes apart. */
+/* The same, negated, of the first n rows or outputs; `stride` lanes apart. */
 INLINE void
-store_crossed (gint32 *to, gsize stride, vi first, vi second)
+store_crossed (gint32 *to, gsize stride, gint64 n, vi first, vi second)
 {
-  vf_store (to, (vf) -first);
-  vf_store (to + stride, (vf) -second);
-  vf_store (to + 2 * stride, (vf) - (first + second));
+  vf_store_some ((float *) to, n, (vf) - (vu) first);
+  vf_store_some ((float *) to + stride, n, (vf) - (vu) second);
+  vf_store_some ((float *) to + 2 * stride, n, (vf) - (vu) sum_wrapping (first, second));
 }
 #endif
 
@@ -129,8 +133,7 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
   gint32 *words = &out->words[0][0];
   float scale[WORD_ROWS] = { 0.0f };
 #if VW < 16
-  vi first = { 0 };
-  vi first_crossed = { 0 };
+  vi first = { 0 }, first_crossed = { 0 };
 #endif
 
   for (gint64 r = 0; r < WORD_ROWS; r++)
@@ -147,6 +150,9 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
     {
       vf square[VW];
       vi sum[2] = { { 0 }, { 0 } };
+#if CROSSED
+      vi crossed[2] = { { 0 }, { 0 } };
+#endif
 
 #pragma GCC unroll 16
       for (gint64 r = 0; r < VW; r++)
@@ -165,25 +171,28 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
         {
           vf_store (words + (at / 2 + i) * WORD_ROWS, square[i]);
           sum[i / (VW / 2)] = dot_words (sum[i / (VW / 2)], (vi) square[i], vi_set1 (0x10001));
+#if CROSSED
+          if (i % 2 == 1)
+            crossed[i / (VW / 2)] =
+                dot_words (crossed[i / (VW / 2)], (vi) square[i - 1], (vi) square[i]);
+#endif
         }
-#if VW == 16
-      store_sums (out->sum[at / 32], sum[0], sum[1]);
-#else
-      vi crossed = { 0 };
-
-#pragma GCC unroll 16
-      for (guint i = 0; i < VW; i += 2)
-        crossed = dot_words (crossed, (vi) square[i], (vi) square[i + 1]);
+#if VW < 16
+      /* Half a block. */
       if (at % 32 == 0)
         {
           first = sum[0] + sum[1];
-          first_crossed = crossed;
+          first_crossed = sum_wrapping (crossed[0], crossed[1]);
+          continue;
         }
-      else
-        {
-          store_sums (out->sum[at / 32], first, sum[0] + sum[1]);
-          store_crossed (out->crossed[at / 32][0], WORD_ROWS, first_crossed, crossed);
-        }
+      sum[1] += sum[0];
+      sum[0] = first;
+      crossed[1] = sum_wrapping (crossed[1], crossed[0]);
+      crossed[0] = first_crossed;
+#endif
+      store_sums (out->sum[at / 32], sum[0], sum[1]);
+#if CROSSED
+      store_crossed (out->crossed[at / 32][0], WORD_ROWS, WORD_ROWS, crossed[0], crossed[1]);
 #endif
     }
 }
@@ -226,7 +235,8 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
         vf_store (factor + 128 + half * VB, f.min[0]);
         vf_store (factor + 192 + half * VB, f.min[second]);
 #if CROSSED
-        store_crossed ((gint32 *) (factor + CROSSED_AT + half * VB), 16, crossed[0], crossed[1]);
+        store_crossed ((gint32 *) (factor + CROSSED_AT + half * VB), 16, VW, crossed[0],
+                       crossed[1]);
 #endif
       }
 }
@@ -268,7 +278,8 @@ part_body (gboolean sixteen,
         for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
           for (guint j = 0; j < 2; j++)
-            dot[r][j] = (vi) vf_load (panel[j] + crossed) + a->crossed[b][which][from + r];
+            dot[r][j] = sum_wrapping ((vi) vf_load (panel[j] + crossed),
+                                      vi_set1 (a->crossed[b][which][from + r]));
         for (guint i = 0; i < n_pairs; i += 2)
           {
             vi w[2][2];

@@ -34,8 +34,10 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       avx2.winograd = &atl_cpu_winograd_avx2;
       avx512 = atl_cpu_kernels_avx512;
       avx512.winograd = &atl_cpu_winograd_avx512;
-      avx512.quant_tiles = &atl_cpu_words_avx512;
-      avx512.plain_tiles = &atl_cpu_plain_words_avx512;
+      avx512.quant_tiles =
+          atl_cpu_features ()->adds_faster ? &atl_cpu_words_avx512_crossed : &atl_cpu_words_avx512;
+      avx512.plain_tiles = atl_cpu_features ()->adds_faster ? &atl_cpu_plain_words_avx512_crossed
+                                                            : &atl_cpu_plain_words_avx512;
       avx512.attend = &atl_cpu_attend_avx512;
       avx512.attend_range = &atl_cpu_attend_range_avx512;
       avx512.byte_tiles = &atl_cpu_bytes_avx512;

@@ -450,10 +450,12 @@ typedef struct
 
 #if defined(__x86_64__)
 /* Tiles in words of packed weights and of plain ones (kern-words.c, kern-plain-words.c): for AVX2,
- * without and with its VNNI, which give the same numbers, and for AVX-512 with VNNI. */
-extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_words_avx512;
+ * without and with its VNNI, which give the same numbers, and for AVX-512 with VNNI, also with
+ * crossed sums (kern-dot.h), which the others for AVX2 have, too. */
+extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_words_avx512,
+    atl_cpu_words_avx512_crossed;
 extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni,
-    atl_cpu_plain_words_avx512;
+    atl_cpu_plain_words_avx512, atl_cpu_plain_words_avx512_crossed;
 extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu_attend_avx512;
 extern const AtlCpuAttendRange atl_cpu_attend_range_avx2, atl_cpu_attend_range_avx2_vnni,
     atl_cpu_attend_range_avx512;

@@ -33,6 +33,15 @@ read_xcr0 (void)
   return (guint64) edx << 32 | eax;
 }
 
+static gboolean
+is_amd (void)
+{
+  guint a, b, c, d;
+
+  return __get_cpuid (0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx &&
+         d == signature_AMD_edx;
+}
+
 static void
 detect (AtlCpuFeatures *f)
 {
@@ -59,6 +68,7 @@ detect (AtlCpuFeatures *f)
     return;
   f->best = ATL_CPU_AVX512;
   f->vnni = (c & bit_AVX512VNNI) != 0;
+  f->adds_faster = is_amd ();
 
   if ((xcr0 & XCR0_TILES) != XCR0_TILES || !(d & HAS_AMX_TILE) || !(d & HAS_AMX_BF16) || !f->vnni)
     return;
@@ -98,12 +108,15 @@ atl_cpu_features (void)
     {
       detect (&features);
 #ifdef ATL_TEST_LEVELS
-      /* What processors before VNNI run is tested on later ones, too. */
+      /* What processors before VNNI run is tested on later ones, too, and what others' makers run
+       * on both. */
       if (g_getenv ("ATELIER_TEST_WITHOUT_VNNI") != NULL)
         {
           features.avx_vnni = features.vnni = features.amx_int8 = FALSE;
           features.best = MIN (features.best, ATL_CPU_AVX512);
         }
+      if (g_getenv ("ATELIER_TEST_OTHER_MAKER") != NULL)
+        features.adds_faster = !features.adds_faster;
 #endif
       g_once_init_leave (&once, 1);
     }
