@@ -392,6 +392,29 @@ test_device_fails (Fixture *f, gconstpointer data)
   interrupt (f, NULL, ATL_ERROR, ATL_ERROR_DEVICE);
 }
 
+static guint64
+kv_bytes (AtlCheckpoint *cp, AtlDType dtype)
+{
+  guint64 weights, kv = 0, scratch;
+
+  g_assert_true (atl_llm_estimate (cp, 64, dtype, &weights, &kv, &scratch, NULL, NULL));
+  return kv;
+}
+
+/* Four bits lose keys beside large biases: where there are biases, keys have eight. */
+static void
+test_key_bias (void)
+{
+  g_autoptr (AtlCheckpoint) plain = model_fixture_open ("llm-llama3-tied", "model.gguf");
+  g_autoptr (AtlCheckpoint) biased = model_fixture_open ("llm-qwen2", "model.gguf");
+
+  /* 18 and 34 bytes for 32 numbers, of keys and as many values. */
+  g_assert_cmpuint (kv_bytes (plain, ATL_DTYPE_Q4_0) * 34, ==,
+                    kv_bytes (plain, ATL_DTYPE_Q8_0) * 18);
+  g_assert_cmpuint (kv_bytes (biased, ATL_DTYPE_Q4_0) * 2 * 34, ==,
+                    kv_bytes (biased, ATL_DTYPE_Q8_0) * (34 + 18));
+}
+
 /* --- Refusals --- */
 
 static void
@@ -459,6 +482,7 @@ main (int argc, char **argv)
                              cases[i].family, tests[t].name);
         g_test_add (path, Fixture, &cases[i], set_up, tests[t].func, tear_down);
       }
+  g_test_add_func ("/models/cache/key-bias", test_key_bias);
   g_test_add_func ("/models/cache/bad", test_bad_caches);
   g_test_add_func ("/models/cache/cancelled-load", test_cancelled_load);
   status = g_test_run ();

@@ -371,6 +371,28 @@ read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
   h->logit_scale = (float) (t->logits == ATL_LOGITS_DIVIDED ? 1.0 / value : value);
 }
 
+static void
+find_key_bias (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  static const char *const names[] = { "attn_k.bias", "attn_qkv.bias" };
+
+  for (guint il = 0; il < h->n_layer && !h->has_key_bias; il++)
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+      {
+        g_autofree char *name = g_strdup_printf ("blk.%u.%s", il, names[i]);
+
+        h->has_key_bias |= atl_checkpoint_find (k->cp, name) != NULL;
+      }
+}
+
+/* Biases may be so much larger than what they are added to (Qwen 2.5: 200 times), that nothing of
+ * it would be left in blocks of four bits. */
+static AtlDType
+key_dtype (const AtlLlmHparams *self, AtlDType kv_dtype)
+{
+  return self->has_key_bias && kv_dtype == ATL_DTYPE_Q4_0 ? ATL_DTYPE_Q8_0 : kv_dtype;
+}
+
 gboolean
 atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx, GError **error)
 {
@@ -400,6 +422,7 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   if (k.error == NULL)
     {
       read_scales (self, &k);
+      find_key_bias (self, &k);
       hparams_read_gemma (self, &k);
       hparams_read_rope (self, &k, n_ctx);
     }
@@ -441,7 +464,9 @@ atl_llm_hparams_state (const AtlLlmHparams *self,
   switch (role)
     {
     case ATL_LLM_STATE_K:
-      *shape = (AtlLlmStateShape){ "keys", kv_dtype, 3, { n_ctx, l->n_head_kv, l->head_dim } };
+      *shape = (AtlLlmStateShape){
+        "keys", key_dtype (self, kv_dtype), 3, { n_ctx, l->n_head_kv, l->head_dim }
+      };
       return keeps_rows;
     case ATL_LLM_STATE_V:
       *shape = (AtlLlmStateShape){ "values", kv_dtype, 3, { n_ctx, l->n_head_kv, l->head_dim_v } };

@@ -97,6 +97,7 @@ typedef struct
   gboolean
       parallel; /* attention and feed-forward both read the residual, through norms of their own */
   gboolean keys_as_values; /* full layers have no values of their own */
+  gboolean has_key_bias;   /* some layer adds a bias to its keys */
   guint n_embd_per_layer;  /* 0: no per-layer embeddings */
   guint n_streams;         /* of the residual; 1, but in Gemma 3n */
   guint active_stream;     /* the one that attention and feed-forward work on */
@@ -132,8 +133,9 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
 void atl_llm_hparams_clear (AtlLlmHparams *self);
 
 /* The one place that says what a context of n_ctx tokens is kept in: the shape of the state `role`
- * of layer `il`, or FALSE if the layer has none. kv_dtype is that of the states with a row a token;
- * rows must be whole blocks of it to be kept so. */
+ * of layer `il`, or FALSE if the layer has none. kv_dtype is that of the states with a row a token,
+ * but keys with a bias are kept as q8_0 where it is q4_0; rows must be whole blocks of it to be
+ * kept so. */
 gboolean atl_llm_hparams_state (const AtlLlmHparams *self,
                                 guint il,
                                 AtlLlmStateRole role,
