@@ -524,8 +524,9 @@ test_extra (void)
   g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));
   g_assert_nonnull (strstr (last_notice, "It is used when a model is added that lacks it."));
   drop (&f, t5, "");
+  /* First the encoder, then its vocabulary. */
   g_assert_true (app_fixture_wait (draws_with_t5, &f, WAIT_S));
-  g_assert_cmpuint (n_notices, ==, 1);
+  g_assert_cmpuint (n_notices, ==, 2);
   g_assert_nonnull (strstr (last_notice, "is a part of"));
   app_fixture_stop (&f);
   g_clear_pointer (&last_notice, g_free);

@@ -285,11 +285,12 @@ take_named_of (AtlPicturesSession *pictures, GPtrArray *paths)
 {
   Brought *brought = brought_of (pictures);
   const char *model;
-  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
+  gboolean is_whole;
+  const AtlModelInfo *takes = wanting (pictures, &model, &is_whole);
 
   for (guint i = 0; i < paths->len; i++)
     {
-      g_autoptr (GPtrArray) names = atl_brought_names_of_words (paths->pdata[i], lacking);
+      g_autoptr (GPtrArray) names = atl_brought_names_of_words (paths->pdata[i], takes);
 
       if (names->len > 0)
         {
@@ -411,9 +412,11 @@ settled_cb (AtlPicturesSession *pictures)
   brought->is_settling = brought->is_stale = FALSE;
   if (model == NULL)
     return;
-  g_ptr_array_set_size (brought->words, 0);
   note_first (brought, atl_model_get_key (model));
   try_next (pictures);
+  /* What was just given may still want its vocabulary. */
+  if (!brought->is_busy)
+    g_ptr_array_set_size (brought->words, 0);
 }
 
 static Brought *
@@ -451,8 +454,9 @@ gboolean
 atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path)
 {
   const char *model;
-  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
-  g_autoptr (GPtrArray) names = atl_brought_names_of_words (path, lacking);
+  gboolean is_whole;
+  const AtlModelInfo *takes = wanting (pictures, &model, &is_whole);
+  g_autoptr (GPtrArray) names = atl_brought_names_of_words (path, takes);
 
   return names->len > 0;
 }

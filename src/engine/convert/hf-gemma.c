@@ -31,17 +31,6 @@ find_types (HfWriter *w, gsize *n_layers)
   return NULL;
 }
 
-static void
-put_ints (HfWriter *w, const char *key, const gint64 *list, gsize n)
-{
-  AtlMetaValue value = { .type = ATL_META_ARRAY };
-
-  value.v_array.elem_type = ATL_META_INT;
-  value.v_array.n = n;
-  value.v_array.elems = (gpointer) list;
-  hf_put (w, key, &value);
-}
-
 /* The gate's threshold in standard deviations: the normal distribution's quantile of the share that
  * is cut off, by bisection (its derivative is known, its inverse is not in the C library). */
 static double
@@ -105,7 +94,7 @@ put_widths (HfWriter *w, gsize n_layers, gsize n_shared)
   if (value != NULL && value->type == ATL_META_ARRAY && value->v_array.elem_type == ATL_META_INT &&
       value->v_array.n == n_layers)
     {
-      put_ints (w, "feed_forward_length", value->v_array.elems, n_layers);
+      hf_put_ints (w, "feed_forward_length", value->v_array.elems, n_layers);
       return;
     }
   if (!wide || n_shared == 0 || !hf_number (w, "intermediate_size", &one) || !(one >= 1) ||
@@ -113,7 +102,7 @@ put_widths (HfWriter *w, gsize n_layers, gsize n_shared)
     return;
   for (gsize i = 0; i < n_layers; i++)
     list[i] = (gint64) one * (i >= n_layers - n_shared ? 2 : 1);
-  put_ints (w, "feed_forward_length", list, n_layers);
+  hf_put_ints (w, "feed_forward_length", list, n_layers);
 }
 
 static void
@@ -140,7 +129,7 @@ put_gemma4 (HfWriter *w, const AtlMetaValue *types, gsize n_layers)
     return;
   for (gsize i = 0; i < n_layers; i++)
     list[i] = (gint64) (is_full (types, i) ? keys : own);
-  put_ints (w, "attention.head_count_kv", list, n_layers);
+  hf_put_ints (w, "attention.head_count_kv", list, n_layers);
 }
 
 void

@@ -180,17 +180,6 @@ read_kinds (HfWriter *w, char *letters, guint n)
   return TRUE;
 }
 
-static void
-put_numbers (HfWriter *w, const char *key, const gint64 *numbers, guint n)
-{
-  AtlMetaValue list = { .type = ATL_META_ARRAY };
-
-  list.v_array.elem_type = ATL_META_INT;
-  list.v_array.n = n;
-  list.v_array.elems = (gpointer) numbers;
-  hf_put (w, key, &list);
-}
-
 /* A layer is a state, an attention or a feed-forward, with or without experts. */
 static void
 put_nemotron (HfWriter *w)
@@ -223,8 +212,8 @@ put_nemotron (HfWriter *w)
              _ ("it has layers with experts and feed-forward layers without, which is not known "
                 "here"));
   hf_put_uint (w, "block_count", n);
-  put_numbers (w, "attention.head_count_kv", keys, n);
-  put_numbers (w, "feed_forward_length", widths, n);
+  hf_put_ints (w, "attention.head_count_kv", keys, n);
+  hf_put_ints (w, "feed_forward_length", widths, n);
   put_state_space (w, heads * need (w, "mamba_head_dim"), heads);
   hf_put_uint (w, "ssm.conv_kernel", need (w, "conv_kernel"));
   hf_put_uint (w, "ssm.state_size", need (w, "ssm_state_size"));

@@ -32,6 +32,17 @@ hf_put_uint (HfWriter *w, const char *key, double number)
 }
 
 void
+hf_put_ints (HfWriter *w, const char *key, const gint64 *numbers, gsize n)
+{
+  AtlMetaValue list = { .type = ATL_META_ARRAY };
+
+  list.v_array.elem_type = ATL_META_INT;
+  list.v_array.n = n;
+  list.v_array.elems = (gpointer) numbers;
+  hf_put (w, key, &list);
+}
+
+void
 hf_put_float (HfWriter *w, const char *key, double number)
 {
   /* The format's numbers are single precision. */

@@ -26,6 +26,7 @@ typedef struct
 void hf_put (HfWriter *w, const char *key, const AtlMetaValue *value);
 /* A whole number that is not negative. */
 void hf_put_uint (HfWriter *w, const char *key, double number);
+void hf_put_ints (HfWriter *w, const char *key, const gint64 *numbers, gsize n);
 void hf_put_float (HfWriter *w, const char *key, double number);
 void hf_put_string (HfWriter *w, const char *key, const char *text);
 

@@ -212,8 +212,12 @@ lora_made_make (const AtlLoras *self, LoraMade *made, GError **error)
 
           ok = add_part (self, part, &original, numbers);
           if (!ok)
-            g_set_error (error, ATL_ERROR, ATL_ERROR_LORA + (gint) part->lora,
-                         _ ("The LoRA's change of “%s” cannot be read"), original.name);
+            {
+              g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                           _ ("The LoRA's change of “%s” cannot be read"), original.name);
+              if (error != NULL)
+                atl_error_blame_lora (*error, part->lora);
+            }
         }
     }
   g_clear_pointer (&original.bytes, g_bytes_unref);
