@@ -31,6 +31,49 @@ append_attachments (GString *out, const char *attachments_json)
     }
 }
 
+/* How many marks of a code fence LINE begins with, 0 when it is none; REST is what follows them. */
+static gsize
+fence_length (const char *line, const char **rest)
+{
+  gsize indent = strspn (line, " "), n;
+
+  line += indent;
+  if (indent > 3 || (line[0] != '`' && line[0] != '~'))
+    return 0;
+  n = strspn (line, line[0] == '`' ? "`" : "~");
+  *rest = line + n;
+  return n >= 3 && (line[0] == '~' || strchr (line + n, '`') == NULL) ? n : 0;
+}
+
+/* A code block that the text leaves open is closed here: it would swallow all messages after it. */
+static void
+append_text (GString *out, const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  gsize open = 0;
+  char mark = 0;
+
+  for (guint i = 0; lines[i] != NULL; i++)
+    {
+      const char *rest = "";
+      gsize n = fence_length (lines[i], &rest);
+
+      if (n > 0 && open == 0)
+        {
+          open = n;
+          mark = rest[-1];
+        }
+      else if (n >= open && n > 0 && rest[-1] == mark && rest[strspn (rest, " \t\r")] == '\0')
+        open = 0;
+    }
+  g_string_append (out, text);
+  if (open > 0 && !g_str_has_suffix (text, "\n"))
+    g_string_append_c (out, '\n');
+  for (gsize i = 0; i < open; i++)
+    g_string_append_c (out, mark);
+  g_string_append (out, "\n\n");
+}
+
 static void
 append_message (GString *out, const AtlMessage *message)
 {
@@ -48,9 +91,12 @@ append_message (GString *out, const AtlMessage *message)
   if (message->attachments_json != NULL)
     append_attachments (out, message->attachments_json);
   if (message->thinking != NULL && message->thinking[0] != '\0')
-    g_string_append_printf (out, "<details><summary>%s</summary>\n\n%s\n\n</details>\n\n",
-                            _ ("Thinking"), message->thinking);
-  g_string_append_printf (out, "%s\n\n", message->content);
+    {
+      g_string_append_printf (out, "<details><summary>%s</summary>\n\n", _ ("Thinking"));
+      append_text (out, message->thinking);
+      g_string_append (out, "</details>\n\n");
+    }
+  append_text (out, message->content);
   if (message->state == ATL_MESSAGE_ERROR)
     {
       g_autofree char *words =
@@ -77,7 +123,10 @@ atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error)
   out = g_string_new (NULL);
   g_string_append_printf (out, "# %s\n\n", chat->title[0] != '\0' ? chat->title : _ ("Chat"));
   if (chat->system_prompt != NULL && chat->system_prompt[0] != '\0')
-    g_string_append_printf (out, "## %s\n\n%s\n\n", _ ("System"), chat->system_prompt);
+    {
+      g_string_append_printf (out, "## %s\n\n", _ ("System"));
+      append_text (out, chat->system_prompt);
+    }
   for (guint i = 0; i < path->len; i++)
     append_message (out, path->pdata[i]);
   return g_string_free (out, FALSE);

@@ -79,6 +79,39 @@ test_markdown (Fixture *f, gconstpointer data)
   g_assert_null (strstr (text, "half")); /* the other branch */
 }
 
+/* A code block that an answer leaves open does not swallow what follows; a closed one stays as it
+ * is. */
+static void
+test_open_fence (Fixture *f, gconstpointer data)
+{
+  static const struct
+  {
+    const char *content, *expected;
+  } cases[] = {
+    { "a\n```c\nx", "a\n```c\nx\n```\n\n## You" },
+    { "````\n```\nx\n", "````\n```\nx\n````\n\n## You" },
+    { "~~~ a`b\n```", "~~~ a`b\n```\n~~~\n\n## You" },
+    { "```\nx\n``` more", "```\nx\n``` more\n```\n\n## You" },
+    { "```\nx\n  ```` \ny", "```\nx\n  ```` \ny\n\n## You" },
+    { "```a`b\nx", "```a`b\nx\n\n## You" },
+    { "    ```\nx", "    ```\nx\n\n## You" },
+    { "``\nx", "``\nx\n\n## You" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gint64 id = add_chat (f->store), last;
+      g_autofree char *text = NULL;
+
+      last = add_message (f->store, id, 0, ATL_ROLE_USER, "q");
+      last = add_message (f->store, id, last, ATL_ROLE_ASSISTANT, cases[i].content);
+      add_message (f->store, id, last, ATL_ROLE_USER, "next");
+      text = atl_store_export_markdown (f->store, id, NULL);
+      if (strstr (text, cases[i].expected) == NULL)
+        g_error ("Case %u: %s", i, text);
+    }
+}
+
 static void
 test_lists (Fixture *f, gconstpointer data)
 {
@@ -292,6 +325,7 @@ main (int argc, char **argv)
   g_test_add ("/store/transfer/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
   ADD ("round-trip", test_round_trip);
   ADD ("markdown", test_markdown);
+  ADD ("open-fence", test_open_fence);
   ADD ("lists", test_lists);
   ADD ("thinking", test_thinking);
   ADD ("mapping", test_mapping);
