@@ -173,6 +173,39 @@ test_failed_context (void)
   app_fixture_stop (&f);
 }
 
+/* Where a further question was refused there are ways on, until the context is longer. */
+static void
+test_refused_question (void)
+{
+  static const char *const stats[] = { "{\"context_size\": 256}",
+                                       "{\"context_size\": 256, \"context_used\": 100}" };
+  AppFixture f;
+  AtlStore *store;
+  g_autoptr (GError) refusal = g_error_new (ATL_ERROR, ATL_ERROR_TOO_LONG, "It takes 600 tokens.");
+
+  app_fixture_start (&f);
+  store = atl_session_get_store (f.session);
+  for (guint fails = 0; fails < 2; fails++)
+    {
+      gint64 chat = atl_store_chat_add (store, 0, NULL), id = 0;
+
+      for (guint turn = 0; turn < 2; turn++)
+        {
+          const gboolean failed = turn == 1 && fails;
+
+          id = atl_store_message_add (store, chat, id, ATL_ROLE_USER, "A question", NULL, NULL);
+          id = atl_store_answer_begin (store, chat, id, "Model", NULL);
+          g_assert_true (atl_store_answer_finish (
+              store, id, failed ? ATL_MESSAGE_ERROR : ATL_MESSAGE_COMPLETE, failed ? "" : "Yes.",
+              NULL, failed ? refusal : NULL, stats[failed ? 0 : 1], NULL));
+        }
+      atl_window_open_chat (f.window, chat, 0);
+      app_assert_soon ((app_fixture_find_id (GTK_WIDGET (f.window), "start_button") != NULL) ==
+                       (fails == 1));
+    }
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -181,5 +214,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/follow-up/cut", test_follow_up_cut);
   g_test_add_func ("/app/follow-up/files", test_follow_up_files);
   g_test_add_func ("/app/follow-up/failed-context", test_failed_context);
+  g_test_add_func ("/app/follow-up/refused-question", test_refused_question);
   return g_test_run ();
 }
