@@ -1,6 +1,8 @@
 /* One answer: waits for its model, asks, passes on what comes, and ends exactly once. */
 #define G_LOG_DOMAIN "atl-client"
 
+#include <glib/gi18n.h>
+
 #include "client/job.h"
 
 /* An engine gone wrong must not fill the window's memory. */
@@ -139,10 +141,19 @@ static void
 failed (gpointer owner, const GError *error)
 {
   AtlChatJob *self = owner;
+  g_autoptr (GError) said = NULL;
 
   if (self->job.is_stopping && !atl_job_is_asked (&self->job) &&
       g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     job_stopped (self);
+  else if (atl_job_is_asked (&self->job) &&
+           g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
+    {
+      /* Of a picture nothing would be. */
+      said = g_error_new (error->domain, error->code, "%s %s", error->message,
+                          _ ("What was written so far is kept."));
+      job_failed (self, said);
+    }
   else
     job_failed (self, error);
 }

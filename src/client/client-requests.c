@@ -73,8 +73,7 @@ stop_timer_cb (gpointer user_data)
       request->stop_timer = 0;
       if (timer->client->process != NULL)
         atl_engine_process_kill (timer->client->process,
-                                 _ ("The engine did not stop when asked and was ended. "
-                                    "What was written so far is kept."));
+                                 _ ("The engine did not stop when asked and was ended."));
     }
   return G_SOURCE_REMOVE;
 }

@@ -150,8 +150,8 @@ device_silent (AtlClient *self, guint state)
     {
       self->gpu_hung = self->is_given_up = TRUE;
       atl_engine_process_kill (self->process,
-                               _ ("The graphics card did not respond any more. The next answers "
-                                  "are computed without it. What was written so far is kept."));
+                               _ ("The graphics card did not respond any more. What comes next is "
+                                  "computed without it."));
     }
 }
 

@@ -121,18 +121,15 @@ atl_engine_process_init (AtlEngineProcess *self)
 static const char *
 exit_sentence (GSubprocess *process)
 {
-  if (!g_subprocess_get_if_signaled (process))
-    return _ ("The engine stopped unexpectedly. What was written so far is kept.");
-  switch (g_subprocess_get_term_sig (process))
+  switch (g_subprocess_get_if_signaled (process) ? g_subprocess_get_term_sig (process) : 0)
     {
     case SIGKILL:
-      return _ ("The engine was ended by the system, perhaps because memory ran out. "
-                "What was written so far is kept.");
+      return _ ("The engine was ended by the system, perhaps because memory ran out.");
     case SIGBUS:
       return _ ("The engine stopped because the model's file changed or could not be read any "
-                "more. What was written so far is kept.");
+                "more.");
     default:
-      return _ ("The engine stopped unexpectedly. What was written so far is kept.");
+      return _ ("The engine stopped unexpectedly.");
     }
 }
 
@@ -199,8 +196,7 @@ pulse_cb (AtlPulse pulse, gpointer user_data)
   AtlEngineProcess *self = user_data;
 
   if (pulse == ATL_PULSE_DEAD)
-    atl_engine_process_kill (self, _ ("The engine did not respond any more and was ended. "
-                                      "What was written so far is kept."));
+    atl_engine_process_kill (self, _ ("The engine did not respond any more and was ended."));
   else
     g_signal_emit (self, signals[PULSE], 0, (gint) pulse);
 }

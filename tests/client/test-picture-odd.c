@@ -106,6 +106,8 @@ test_killed (void)
   kill (atl_client_get_pid (client), SIGKILL);
   g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
   g_assert_error (drawing.error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  /* Nothing was written. */
+  g_assert_null (strstr (drawing.error->message, "written"));
   g_assert_nonnull (drawing_draw (&after, client, model, &width, &height));
   g_assert_cmpuint (width, ==, 72);
   atl_client_stop (client);

@@ -65,8 +65,8 @@ engine_state_cb (AtlWindow *self)
   if (state == ATL_ENGINE_NOT_RESPONDING)
     atl_window_show_notice (
         self, GTK_MESSAGE_WARNING, _ ("The engine does not respond"),
-        _ ("If it stays silent it is ended and started again in a few seconds. What was "
-           "written so far is kept."),
+        _ ("If it stays silent it is ended and started again in a few seconds. Finished "
+           "pictures and what was written so far are kept."),
         NULL, NULL);
   else if (state == ATL_ENGINE_READY && self->engine_was_lost)
     {
@@ -75,7 +75,8 @@ engine_state_cb (AtlWindow *self)
       /* Where an answer broke off, it says so itself and offers to try again. */
       if (!atl_chat_page_shows_lost_answer (ATL_CHAT_PAGE (self->chat_page)))
         atl_window_toast (
-            self, _ ("The engine stopped and runs again. What was written so far is kept."));
+            self, _ ("The engine stopped and runs again. Finished pictures and what was written so "
+                     "far are kept."));
     }
 }
 
