@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "atelier-config.h"
+#include "cli/options.h"
 #include "media/recipe.h"
 #include "media/sampler-names.h"
 
@@ -67,6 +68,34 @@ parse_number (
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: “%s” is no number from %g to %g"),
                option, text, low, high);
   return FALSE;
+}
+
+static gboolean
+check_whole (int value, const char *option, int low, int high, GError **error)
+{
+  return value == UNSAID || atl_cli_options_check (option, value, low, high, error);
+}
+
+/* What the terminal's encoding cannot say would be drawn as question marks: a picture takes too
+ * long for that to be found out from it. */
+static gboolean
+read_words (const char *option, char **text, GError **error)
+{
+  char *valid;
+
+  if (*text == NULL || g_utf8_validate (*text, -1, NULL))
+    return TRUE;
+  valid = g_locale_to_utf8 (*text, -1, NULL, NULL, NULL);
+  if (valid == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("%s: these bytes are no text in UTF-8, nor in the terminal’s encoding"),
+                   option);
+      return FALSE;
+    }
+  g_free (*text);
+  *text = valid;
+  return TRUE;
 }
 
 /* Chance's where none is said. */
@@ -195,7 +224,7 @@ faster_cb (const char *option, const char *text, gpointer data, GError **error)
 
   self->faster = DEFAULT_FASTER;
   g_clear_pointer (&self->method, g_free);
-  if (text == NULL || *text == '\0')
+  if (text == NULL)
     return TRUE;
   if (number == NULL && g_ascii_isalpha (*text))
     {
@@ -228,12 +257,6 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (self->prompt == NULL && self->model != NULL && self->like == NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--prompt is missing: what is to be seen"));
-  else if (self->steps != UNSAID && (self->steps < 1 || self->steps > MAX_STEPS))
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--steps: %d is not in 1 to %d"),
-                 self->steps, MAX_STEPS);
-  else if (self->count != UNSAID && (self->count < 1 || self->count > MAX_COUNT))
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--count: %d is not in 1 to %d"),
-                 self->count, MAX_COUNT);
   else if (self->image == NULL && (self->mask != NULL || self->strength != NULL))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--mask and --strength need a picture to begin with: --image"));
@@ -241,7 +264,12 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
            !g_str_equal (self->weighting, "comfyui") && !g_str_equal (self->weighting, "plain"))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("--weighting: “%s” is none of a1111, comfyui and plain"), self->weighting);
-  else if (parse_size (self, error) && parse_out (self, error) && check_sampler (self, error) &&
+  else if (check_whole (self->steps, "--steps", 1, MAX_STEPS, error) &&
+           check_whole (self->count, "--count", 1, MAX_COUNT, error) &&
+           check_whole (self->threads, "--threads", 0, ATL_CLI_MAX_THREADS, error) &&
+           read_words ("--prompt", &self->prompt, error) &&
+           read_words ("--negative", &self->negative, error) && parse_size (self, error) &&
+           parse_out (self, error) && check_sampler (self, error) &&
            parse_number (self->guidance, "--guidance", 0, 1000, &self->guidance_value, error) &&
            parse_number (self->strength, "--strength", 0, 1, &self->strength_value, error) &&
            parse_seed (self, error) && parse_upscaler (self, error))
@@ -256,7 +284,6 @@ gboolean
 atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError **error)
 {
   static const AtlLoadOptions load_defaults = ATL_LOAD_OPTIONS_INIT;
-  int n_threads = 0;
   /* Words are taken as bytes: GLib would refuse what the locale cannot hold. */
   const GOptionEntry entries[] = {
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &self->model,
@@ -298,7 +325,7 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { "lora", 'l', 0, G_OPTION_ARG_FILENAME_ARRAY, &self->loras,
       N_ ("A LoRA to add, with its strength; may be given several times"), "FILE[:STRENGTH]" },
     { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, N_ ("auto, cpu or gpu"), "DEVICE" },
-    { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads, N_ ("Threads of the CPU (default: all)"),
+    { "threads", 't', 0, G_OPTION_ARG_INT, &self->threads, N_ ("Threads of the CPU (default: all)"),
       "N" },
     { NULL },
   };
@@ -307,7 +334,7 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
 
   self->load = load_defaults;
   self->faster = -1;
-  self->steps = self->count = UNSAID;
+  self->steps = self->count = self->threads = UNSAID;
   g_option_context_set_translation_domain (context, ATL_GETTEXT_PACKAGE);
   g_option_context_set_summary (
       context, _ ("Makes pictures from a prompt. Prints the path of each on standard output."));
@@ -316,7 +343,7 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
   g_option_context_set_main_group (context, group);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
-  self->load.n_threads = (guint) MAX (n_threads, 0);
+  self->load.n_threads = (guint) MAX (self->threads, 0);
   self->load.device = self->device;
   /* A person who types the command insists. */
   self->load.insist = TRUE;
@@ -338,20 +365,11 @@ atl_image_options_clear (AtlImageOptions *self)
   g_clear_pointer (&self->references, g_strfreev);
 }
 
-/* What is no UTF-8 is read in the terminal's own encoding; what is not that either is shown as
- * such.
- */
 static void
 insert_text (GVariantDict *dict, const char *key, const char *text)
 {
-  g_autofree char *valid = text != NULL && !g_utf8_validate (text, -1, NULL)
-                               ? g_locale_to_utf8 (text, -1, NULL, NULL, NULL)
-                               : NULL;
-
-  if (valid == NULL && text != NULL)
-    valid = g_utf8_make_valid (text, -1);
-  if (valid != NULL)
-    g_variant_dict_insert (dict, key, "s", valid);
+  if (text != NULL)
+    g_variant_dict_insert (dict, key, "s", text);
 }
 
 /* Of a recipe what the engine takes; where it came from, and its size on the disk, is no setting.

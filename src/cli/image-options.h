@@ -20,7 +20,7 @@ typedef struct
   char **loras;          /* (nullable) "FILE[:STRENGTH]" */
   char *method;          /* (nullable) of `faster` */
   char *image, *mask, *strength, *out, *device;
-  int steps, count;                      /* 0: not given */
+  int steps, count, threads;             /* 0 or less: not given */
   int faster;                            /* 1 to 3; -1: not given */
   guint width, height;                   /* px, 0: not given */
   double guidance_value, strength_value; /* NAN: not given */

@@ -12,6 +12,9 @@
 #include "base/schema-words.h"
 #include "hub/starter.h"
 
+/* Of layers and tokens: more than any model has. */
+#define MAX_NUMBER (1 << 24)
+
 static char *
 read_text (const char *value, GError **error)
 {
@@ -101,6 +104,12 @@ text_cb (const char *name, const char *value, gpointer data, GError **error)
 
   if (text == NULL)
     return FALSE;
+  /* A file that is empty by mistake would otherwise be no rule at all. */
+  if (text[strspn (text, " \t\r\n")] == '\0' && !g_str_equal (key, "stop"))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--%s: “%s” is empty"), key, value);
+      return FALSE;
+    }
   if (g_str_equal (key, "stop"))
     {
       g_autoptr (GStrvBuilder) stop = g_strv_builder_new ();
@@ -125,28 +134,45 @@ text_cb (const char *name, const char *value, gpointer data, GError **error)
   return TRUE;
 }
 
+gboolean
+atl_cli_options_check (const char *option, int value, int low, int high, GError **error)
+{
+  if (value >= low && value <= high)
+    return TRUE;
+  /* Translators: an option such as --steps, then numbers */
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: %d is not in %d to %d"), option, value,
+               low, high);
+  return FALSE;
+}
+
 static gboolean
 load_cb (const char *name, const char *value, gpointer data, GError **error)
 {
   AtlCliOptions *self = data;
   const char *key = name + strspn (name, "-");
+  /* GLib names a short option by its letter. */
+  gboolean is_threads = g_str_equal (key, "threads") || g_str_equal (key, "t");
+  gboolean is_layers = g_str_equal (key, "gpu-layers");
+  gboolean is_auto = is_layers || g_str_equal (key, "cpu-experts");
   gint64 number;
 
-  if (!g_ascii_string_to_signed (value, 10, -1, 1 << 24, &number, NULL))
+  if (!g_ascii_string_to_signed (value, 10, G_MININT, G_MAXINT, &number, NULL))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s needs a whole number, not “%s”"),
                    key, value);
       return FALSE;
     }
-  /* GLib names a short option by its letter. */
-  if (g_str_equal (key, "gpu-layers"))
+  if (!atl_cli_options_check (name, (int) number, is_auto ? -1 : 0,
+                              is_threads ? ATL_CLI_MAX_THREADS : MAX_NUMBER, error))
+    return FALSE;
+  if (is_layers)
     self->load.gpu_layers = (gint) number;
-  else if (g_str_equal (key, "cpu-experts"))
+  else if (is_auto)
     self->load.cpu_experts = (gint) number;
-  else if (g_str_equal (key, "threads") || g_str_equal (key, "t"))
-    self->load.n_threads = (guint) MAX (number, 0);
+  else if (is_threads)
+    self->load.n_threads = (guint) number;
   else
-    self->load.n_ctx = (guint) MAX (number, 0);
+    self->load.n_ctx = (guint) number;
   return TRUE;
 }
 
@@ -230,6 +256,12 @@ atl_cli_options_parse (AtlCliOptions *self,
   g_option_context_set_summary (context, _ (summary));
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
+  if (self->given.tool_choice != NULL && *self->given.tool_choice == '\0')
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--%s: “%s” is empty"), "tool-choice",
+                   "");
+      return FALSE;
+    }
   self->load.kv_type = self->kv_type;
   self->load.device = self->device;
   self->load.draft = self->draft;

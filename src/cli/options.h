@@ -11,6 +11,8 @@
 
 G_BEGIN_DECLS
 
+#define ATL_CLI_MAX_THREADS 1024
+
 typedef struct
 {
   char *model; /* (nullable) a path or a name in the library */
@@ -41,6 +43,9 @@ void atl_cli_options_params (const AtlCliOptions *self, AtlModel *model, AtlChat
 /* "/set KEY VALUE": another given value. */
 gboolean
 atl_cli_options_set (AtlCliOptions *self, const char *key, const char *value, GError **error);
+
+/* Whether a whole number is in its range; ATL_ERROR_INVALID that names `option` and the range. */
+gboolean atl_cli_options_check (const char *option, int value, int low, int high, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlCliOptions, atl_cli_options_clear)
 

@@ -35,6 +35,16 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
   return fflush (stdout) == 0;
 }
 
+/* Owned. A text of many pages is not refused for a byte of it. */
+static char *
+valid_text (const char *text, gsize size)
+{
+  if (!g_utf8_validate (text, (gssize) size, NULL))
+    fprintf (stderr, "atelier-cli run: %s\n",
+             _ ("some bytes of the prompt are no text in UTF-8 and are read as “�”"));
+  return g_utf8_make_valid (text, (gssize) size);
+}
+
 static char *
 read_input (GError **error)
 {
@@ -54,7 +64,7 @@ read_input (GError **error)
   /* The line end that the shell's tools add belongs to no prompt. */
   if (text->len > 0 && text->str[text->len - 1] == '\n')
     g_string_truncate (text, text->len - 1);
-  return g_utf8_make_valid (text->str, (gssize) text->len);
+  return valid_text (text->str, text->len);
 }
 
 static JsonObject *
@@ -173,20 +183,25 @@ atl_cli_run (int argc, char **argv)
   };
   const AtlCliSink sink = { .text = text_cb, .user_data = &output };
 
-  if (!atl_cli_options_parse (&options, &argc, &argv, "[PROMPT…]", SUMMARY, more, &error))
+  if (!atl_cli_options_parse (&options, &argc, &argv, "[PROMPT…]", SUMMARY, more, &error) ||
+      !atl_cli_options_check ("--top-logprobs", n_probs, 0, ATL_MAX_PROBS, &error))
     {
       fail (error);
       return 2;
     }
   output.show_thinking = options.show_thinking;
-  options.given.n_probs = (guint) CLAMP (n_probs, 0, (gint) ATL_MAX_PROBS);
+  options.given.n_probs = (guint) n_probs;
   if (messages_path != NULL)
     {
       if (!g_file_get_contents (messages_path, &messages, NULL, &error))
         return fail (error);
     }
   else if (argc > 1 && strcmp (argv[1], "-") != 0)
-    prompt = g_strjoinv (" ", argv + 1);
+    {
+      g_autofree char *words = g_strjoinv (" ", argv + 1);
+
+      prompt = valid_text (words, strlen (words));
+    }
   else
     prompt = read_input (&error);
   if ((prompt == NULL && messages == NULL) ||

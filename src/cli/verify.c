@@ -44,6 +44,12 @@ verify_one (const char *path)
       g_clear_error (&check.error);
       return FALSE;
     }
+  if (check.verified->n_files == 0)
+    {
+      fprintf (stderr, _ ("atelier-cli: %s: there is no model in this folder\n"), name);
+      atl_verified_free (check.verified);
+      return FALSE;
+    }
   wrong = atl_verified_names (check.verified);
   is_good = check.verified->wrong->len == 0;
   switch (check.verified->verdict)

@@ -3,22 +3,9 @@
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 
-typedef struct
-{
-  char *out, *err;
-  int status; /* -1: killed */
-} Result;
-
-static void
-result_clear (Result *self)
-{
-  g_free (self->out);
-  g_free (self->err);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
+#include "cli-fixture.h"
 
 static char *
 model_path (void)
@@ -35,82 +22,118 @@ model_path (void)
   return NULL;
 }
 
-static void G_GNUC_NULL_TERMINATED
-run (Result *result, const char *input, ...)
-{
-  g_autoptr (GPtrArray) args = g_ptr_array_new ();
-  g_autoptr (GSubprocess) process = NULL;
-  g_autoptr (GError) error = NULL;
-  const char *arg;
-  va_list list;
-
-  *result = (Result){ 0 };
-  g_ptr_array_add (args, (gpointer) g_getenv ("ATELIER_CLI"));
-  va_start (list, input);
-  while ((arg = va_arg (list, const char *)) != NULL)
-    g_ptr_array_add (args, (gpointer) arg);
-  va_end (list);
-  g_ptr_array_add (args, NULL);
-  process = g_subprocess_newv ((const char *const *) args->pdata,
-                               G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                                   G_SUBPROCESS_FLAGS_STDERR_PIPE,
-                               &error);
-  g_assert_no_error (error);
-  g_subprocess_communicate_utf8 (process, input != NULL ? input : "", NULL, &result->out,
-                                 &result->err, &error);
-  g_assert_no_error (error);
-  result->status =
-      g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process) : -1;
-}
-
 static void
 test_usage (void)
 {
   static const char *const commands[] = { "chat", "run", "devices" };
 
   {
-    g_auto (Result) result = { 0 };
+    g_auto (CliResult) result = { 0 };
 
-    run (&result, NULL, NULL);
+    cli_run (&result, NULL, NULL);
     g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "fetch-starter"));
   }
   {
-    g_auto (Result) result = { 0 };
+    g_auto (CliResult) result = { 0 };
 
-    run (&result, NULL, "dance", NULL);
+    cli_run (&result, NULL, "dance", NULL);
     g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "dance"));
   }
   {
-    g_auto (Result) result = { 0 };
+    g_auto (CliResult) result = { 0 };
 
-    run (&result, NULL, "run", "--temperature", "hot", "Hi", NULL);
+    cli_run (&result, NULL, "run", "--temperature", "hot", "Hi", NULL);
     g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "temperature"));
   }
   {
-    g_auto (Result) result = { 0 };
+    g_auto (CliResult) result = { 0 };
 
-    run (&result, NULL, "run", "--temperature", "99", "Hi", NULL);
+    cli_run (&result, NULL, "run", "--temperature", "99", "Hi", NULL);
     g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "from 0 to 5"));
   }
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
     {
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
 
-      run (&result, NULL, commands[i], "--nonsense", NULL);
+      cli_run (&result, NULL, commands[i], "--nonsense", NULL);
       g_assert_cmpint (result.status, ==, 2);
+    }
+}
+
+/* Numbers that cannot be meant, and rules that say nothing, are no answer's: each is named. */
+static void
+test_refusals (void)
+{
+  static const struct
+  {
+    const char *option, *value, *words;
+  } cases[] = {
+    { "--threads", "-1", "--threads: -1" },
+    { "-t", "100000", "-t: 100000" },
+    { "--ctx", "-1", "--ctx: -1" },
+    { "--ctx", "many", "“many”" },
+    { "--gpu-layers", "-2", "--gpu-layers: -2" },
+    { "--cpu-experts", "99999999", "--cpu-experts: 99999999" },
+    { "--top-logprobs", "-1", "--top-logprobs: -1" },
+    { "--top-logprobs", "101", "--top-logprobs: 101" },
+    { "--json-schema", "/dev/null", "--json-schema" },
+    { "--grammar", " \n", "--grammar" },
+    { "--tools", "/dev/null", "--tools" },
+    { "--tool-choice", "", "--tool-choice" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (CliResult) result = { 0 };
+
+      cli_run (&result, NULL, "run", cases[i].option, cases[i].value, "Hi", NULL);
+      g_test_message ("%s %s: %s", cases[i].option, cases[i].value, result.err);
+      g_assert_cmpint (result.status, ==, 2);
+      g_assert_nonnull (strstr (result.err, cases[i].words));
+      g_assert_cmpstr (result.out, ==, "");
+    }
+}
+
+/* Bytes that are no text are read as signs for that, and it is said: a page of text is not refused
+ * for one of them. */
+static void
+test_odd_bytes (void)
+{
+  g_auto (CliResult) typed = { 0 }, piped = { 0 };
+
+  cli_run (&typed, NULL, "run", "-m", "/nonexistent/model.gguf", "a \xff", NULL);
+  g_assert_nonnull (strstr (typed.err, "UTF-8"));
+  cli_run (&piped, "a \xff", "run", "-m", "/nonexistent/model.gguf", NULL);
+  g_assert_nonnull (strstr (piped.err, "UTF-8"));
+}
+
+/* What is measured is what was named. */
+static void
+test_bench_backend (void)
+{
+  static const char *const names[] = { "", "nope", "cpu-avx9", "opencl:x", "opencl-1" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_auto (CliResult) result = { 0 };
+
+      cli_run (&result, NULL, "bench", "--backend", names[i], "/nonexistent.gguf", NULL);
+      g_test_message ("%s: %s", names[i], result.err);
+      g_assert_cmpint (result.status, ==, 1);
+      g_assert_null (strstr (result.err, "nonexistent"));
     }
 }
 
 static void
 test_no_model (void)
 {
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
 
-  run (&result, NULL, "run", "-m", "/nonexistent/model.gguf", "Hi", NULL);
+  cli_run (&result, NULL, "run", "-m", "/nonexistent/model.gguf", "Hi", NULL);
   g_assert_cmpint (result.status, ==, 1);
   g_assert_nonnull (strstr (result.err, "/nonexistent/model.gguf"));
   g_assert_cmpstr (result.out, ==, "");
@@ -120,29 +143,29 @@ static void
 test_run (void)
 {
   g_autofree char *path = model_path ();
-  g_auto (Result) first = { 0 };
-  g_auto (Result) second = { 0 };
-  g_auto (Result) piped = { 0 };
+  g_auto (CliResult) first = { 0 };
+  g_auto (CliResult) second = { 0 };
+  g_auto (CliResult) piped = { 0 };
 
   if (path == NULL)
     return;
-  run (&first, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20", "Once",
-       "upon", "a", "time", NULL);
+  cli_run (&first, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20",
+           "Once", "upon", "a", "time", NULL);
   g_assert_cmpint (first.status, ==, 0);
   g_assert_cmpuint (strlen (first.out), >, 20);
   g_assert_true (g_str_has_suffix (first.out, "\n"));
-  run (&second, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20",
-       "Once upon a time", NULL);
+  cli_run (&second, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20",
+           "Once upon a time", NULL);
   g_assert_cmpstr (first.out, ==, second.out);
   {
-    g_auto (Result) one_thread = { 0 };
+    g_auto (CliResult) one_thread = { 0 };
 
-    run (&one_thread, NULL, "run", "--json", "-t", "1", "-m", path, "--raw", "--max-tokens", "2",
-         "Once", NULL);
+    cli_run (&one_thread, NULL, "run", "--json", "-t", "1", "-m", path, "--raw", "--max-tokens",
+             "2", "Once", NULL);
     g_assert_nonnull (strstr (one_thread.out, "1 thread,"));
   }
-  run (&piped, "Once upon a time", "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens",
-       "20", NULL);
+  cli_run (&piped, "Once upon a time", "run", "-m", path, "--raw", "--temperature", "0",
+           "--max-tokens", "20", NULL);
   g_assert_cmpstr (first.out, ==, piped.out);
 }
 
@@ -150,14 +173,14 @@ static void
 test_json (void)
 {
   g_autofree char *path = model_path ();
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
   g_autoptr (JsonParser) parser = json_parser_new ();
   JsonObject *object;
 
   if (path == NULL)
     return;
-  run (&result, NULL, "run", "--json", "-m", path, "-s", "Be kind.", "--seed", "7", "--max-tokens",
-       "9", "Hello", NULL);
+  cli_run (&result, NULL, "run", "--json", "-m", path, "-s", "Be kind.", "--seed", "7",
+           "--max-tokens", "9", "Hello", NULL);
   g_assert_cmpint (result.status, ==, 0);
   g_assert_true (json_parser_load_from_data (parser, result.out, -1, NULL));
   object = json_node_get_object (json_parser_get_root (parser));
@@ -172,12 +195,12 @@ static void
 test_stop_string (void)
 {
   g_autofree char *path = model_path ();
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
 
   if (path == NULL)
     return;
-  run (&result, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "100",
-       "--stop", "Lily", "Once upon a time", NULL);
+  cli_run (&result, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "100",
+           "--stop", "Lily", "Once upon a time", NULL);
   g_assert_cmpint (result.status, ==, 0);
   g_assert_null (strstr (result.out, "Lily"));
 }
@@ -187,26 +210,27 @@ static void
 test_grammar (void)
 {
   g_autofree char *path = model_path ();
-  g_auto (Result) gbnf = { 0 };
-  g_auto (Result) schema = { 0 };
-  g_auto (Result) broken = { 0 };
+  g_auto (CliResult) gbnf = { 0 };
+  g_auto (CliResult) schema = { 0 };
+  g_auto (CliResult) broken = { 0 };
   g_autoptr (JsonParser) parser = json_parser_new ();
 
   if (path == NULL)
     return;
-  run (&gbnf, NULL, "run", "-m", path, "--raw", "--seed", "1", "--grammar",
-       "root ::= \"yes\" | \"no\"", "Once upon a time", NULL);
+  cli_run (&gbnf, NULL, "run", "-m", path, "--raw", "--seed", "1", "--grammar",
+           "root ::= \"yes\" | \"no\"", "Once upon a time", NULL);
   g_assert_cmpint (gbnf.status, ==, 0);
   g_assert_true (g_str_equal (gbnf.out, "yes\n") || g_str_equal (gbnf.out, "no\n"));
-  run (&schema, NULL, "run", "-m", path, "--raw", "--seed", "1", "--max-tokens", "200", "--schema",
-       "{\"type\":\"object\",\"properties\":{\"age\":{\"type\":\"integer\",\"minimum\":1,"
-       "\"maximum\":99}},\"required\":[\"age\"],\"additionalProperties\":false}",
-       "Once upon a time", NULL);
+  cli_run (&schema, NULL, "run", "-m", path, "--raw", "--seed", "1", "--max-tokens", "200",
+           "--schema",
+           "{\"type\":\"object\",\"properties\":{\"age\":{\"type\":\"integer\",\"minimum\":1,"
+           "\"maximum\":99}},\"required\":[\"age\"],\"additionalProperties\":false}",
+           "Once upon a time", NULL);
   g_assert_cmpint (schema.status, ==, 0);
   g_assert_true (json_parser_load_from_data (parser, schema.out, -1, NULL));
   g_assert_true (
       json_object_has_member (json_node_get_object (json_parser_get_root (parser)), "age"));
-  run (&broken, NULL, "run", "-m", path, "--grammar", "root ::= (((", "Hi", NULL);
+  cli_run (&broken, NULL, "run", "-m", path, "--grammar", "root ::= (((", "Hi", NULL);
   g_assert_cmpint (broken.status, ==, 1);
   g_test_message ("%s", broken.err);
 }
@@ -221,13 +245,13 @@ test_chat (void)
       g_strdup_printf ("/help\nHello\n/again\n/history\n/set temperature 0.2\n/set temperature 77\n"
                        "/nonsense\n/save %s\n/undo\n/history\n/quit\nnever read\n",
                        saved);
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
   g_autofree char *json = NULL;
 
   if (path != NULL)
     {
-      run (&result, input, "chat", "-m", path, "--seed", "1", "--max-tokens", "12", "--system",
-           "Be kind.", NULL);
+      cli_run (&result, input, "chat", "-m", path, "--seed", "1", "--max-tokens", "12", "--system",
+               "Be kind.", NULL);
       g_assert_cmpint (result.status, ==, 0);
       g_assert_nonnull (strstr (result.out, "/again"));
       g_assert_nonnull (strstr (result.out, "user: Hello"));
@@ -275,15 +299,15 @@ static void
 test_tools (void)
 {
   g_autofree char *path = model_path ();
-  g_auto (Result) devices = { 0 };
-  g_auto (Result) inspect = { 0 };
+  g_auto (CliResult) devices = { 0 };
+  g_auto (CliResult) inspect = { 0 };
 
-  run (&devices, NULL, "devices", NULL);
+  cli_run (&devices, NULL, "devices", NULL);
   g_assert_cmpint (devices.status, ==, 0);
   g_assert_nonnull (strstr (devices.out, "Processor"));
   if (path == NULL)
     return;
-  run (&inspect, NULL, "inspect", path, NULL);
+  cli_run (&inspect, NULL, "inspect", path, NULL);
   g_assert_cmpint (inspect.status, ==, 0);
   g_assert_nonnull (strstr (inspect.out, "llama"));
 }
@@ -294,16 +318,16 @@ test_saved_shape (void)
 {
   g_autofree char *folder = g_dir_make_tmp ("atelier-bench-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (folder, "shape.gguf", NULL);
-  g_auto (Result) save = { 0 };
-  g_auto (Result) inspect = { 0 };
-  g_auto (Result) again = { 0 };
+  g_auto (CliResult) save = { 0 };
+  g_auto (CliResult) inspect = { 0 };
+  g_auto (CliResult) again = { 0 };
 
-  run (&save, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
+  cli_run (&save, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
   g_assert_cmpint (save.status, ==, 0);
-  run (&inspect, NULL, "inspect", path, NULL);
+  cli_run (&inspect, NULL, "inspect", path, NULL);
   g_assert_cmpint (inspect.status, ==, 0);
   g_assert_nonnull (strstr (inspect.out, "blk.29.ffn_down.weight"));
-  run (&again, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
+  cli_run (&again, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
   g_assert_cmpint (again.status, ==, 1); /* nothing is written over */
   g_unlink (path);
   g_rmdir (folder);
@@ -311,7 +335,7 @@ test_saved_shape (void)
 
 /* The one object that --json prints. */
 static JsonNode *
-parse_output (const Result *result)
+parse_output (const CliResult *result)
 {
   g_autoptr (GError) error = NULL;
   JsonNode *node = json_from_string (result->out, &error);
@@ -332,17 +356,17 @@ test_calls (void)
   g_autoptr (JsonNode) called = NULL;
   g_autoptr (JsonNode) answered = NULL;
   g_autoptr (JsonNode) text = NULL;
-  g_auto (Result) call = { 0 };
-  g_auto (Result) answer = { 0 };
-  g_auto (Result) wrong = { 0 };
+  g_auto (CliResult) call = { 0 };
+  g_auto (CliResult) answer = { 0 };
+  g_auto (CliResult) wrong = { 0 };
   JsonObject *first;
   JsonArray *list;
   int fd;
 
   if (path == NULL)
     return;
-  run (&call, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30", "--tools",
-       tools, "--tool-choice", "now", "What time is it?", NULL);
+  cli_run (&call, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30", "--tools",
+           tools, "--tool-choice", "now", "What time is it?", NULL);
   called = parse_output (&call);
   list = json_object_get_array_member (json_node_get_object (called), "tool_calls");
   g_assert_cmpuint (json_array_get_length (list), ==, 1);
@@ -354,8 +378,8 @@ test_calls (void)
   g_close (fd, NULL);
   g_file_set_contents (schema, "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}", -1,
                        NULL);
-  run (&answer, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30",
-       "--json-schema", schema, "--top-logprobs", "2", "Count", NULL);
+  cli_run (&answer, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30",
+           "--json-schema", schema, "--top-logprobs", "2", "Count", NULL);
   g_unlink (schema);
   answered = parse_output (&answer);
   text = json_from_string (json_object_get_string_member (json_node_get_object (answered), "text"),
@@ -368,7 +392,7 @@ test_calls (void)
   g_assert_cmpuint (json_array_get_length (json_object_get_array_member (first, "top_logprobs")),
                     ==, 2);
 
-  run (&wrong, NULL, "run", "-m", path, "--tool-choice", "required", "Hi", NULL);
+  cli_run (&wrong, NULL, "run", "-m", path, "--tool-choice", "required", "Hi", NULL);
   g_assert_cmpint (wrong.status, !=, 0);
   g_assert_nonnull (strstr (wrong.err, "no tools"));
 }
@@ -378,6 +402,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/cli/usage", test_usage);
+  g_test_add_func ("/cli/refusals", test_refusals);
+  g_test_add_func ("/cli/odd-bytes", test_odd_bytes);
+  g_test_add_func ("/cli/bench-backend", test_bench_backend);
   g_test_add_func ("/cli/no-model", test_no_model);
   g_test_add_func ("/cli/run", test_run);
   g_test_add_func ("/cli/json", test_json);

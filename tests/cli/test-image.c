@@ -1,131 +1,15 @@
 /* `atelier-cli image` as a person types it, with the engine behind it, on the tiny model of the
  * golden cases: files with recipes, the same bytes for the same seed, nothing overwritten, refusals
  * in words. */
-#include <gio/gio.h>
 #include <json-glib/json-glib.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/picture.h"
+#include "cli-fixture.h"
 #include "patched-model.h"
 
-typedef struct
-{
-  char *out, *err;
-  int status; /* -1: killed */
-} Result;
-
-static void
-result_clear (Result *self)
-{
-  g_clear_pointer (&self->out, g_free);
-  g_clear_pointer (&self->err, g_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
-
 static char *folder, *model;
-
-static void
-unpack (void)
-{
-  g_autofree char *script =
-      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, folder, "sd15", "upscale", "wan21", NULL };
-  g_autoptr (GError) error = NULL;
-  int status;
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
-                &error);
-  g_assert_no_error (error);
-  g_assert_true (g_spawn_check_wait_status (status, NULL));
-  model = g_build_filename (folder, "sd15", "model", NULL);
-}
-
-static void
-run (Result *result, const char *with_model, va_list list)
-{
-  g_autoptr (GPtrArray) args = g_ptr_array_new ();
-  g_autoptr (GSubprocess) process = NULL;
-  g_autoptr (GError) error = NULL;
-  const char *arg;
-
-  g_ptr_array_add (args, (gpointer) g_getenv ("ATELIER_CLI"));
-  g_ptr_array_add (args, (gpointer) "image");
-  if (with_model != NULL)
-    {
-      g_ptr_array_add (args, (gpointer) "--model");
-      g_ptr_array_add (args, (gpointer) with_model);
-    }
-  while ((arg = va_arg (list, const char *)) != NULL)
-    g_ptr_array_add (args, (gpointer) arg);
-  g_ptr_array_add (args, NULL);
-  process =
-      g_subprocess_newv ((const char *const *) args->pdata,
-                         G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
-  g_assert_no_error (error);
-  g_subprocess_communicate_utf8 (process, NULL, NULL, &result->out, &result->err, &error);
-  g_assert_no_error (error);
-  result->status =
-      g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process) : -1;
-}
-
-/* `atelier-cli image --model MODEL ...`. */
-static void G_GNUC_NULL_TERMINATED
-image (Result *result, ...)
-{
-  va_list list;
-
-  va_start (list, result);
-  run (result, model, list);
-  va_end (list);
-}
-
-static void G_GNUC_NULL_TERMINATED
-image_without_model (Result *result, ...)
-{
-  va_list list;
-
-  va_start (list, result);
-  run (result, NULL, list);
-  va_end (list);
-}
-
-/* The one path that was printed. */
-static char *
-printed_path (const Result *result)
-{
-  g_assert_cmpstr (result->err, ==, "");
-  g_assert_cmpint (result->status, ==, 0);
-  g_assert_true (g_str_has_suffix (result->out, "\n"));
-  g_assert_null (memchr (result->out, '\n', strlen (result->out) - 1));
-  return g_strndup (result->out, strlen (result->out) - 1);
-}
-
-static GBytes *
-file_bytes (const char *path)
-{
-  g_autoptr (GError) error = NULL;
-  char *data;
-  gsize size;
-
-  g_file_get_contents (path, &data, &size, &error);
-  g_assert_no_error (error);
-  return g_bytes_new_take (data, size);
-}
-
-static AtlPicture *
-read_picture (const char *path)
-{
-  g_autoptr (GBytes) bytes = file_bytes (path);
-  g_autoptr (GError) error = NULL;
-  AtlPicture *picture = atl_picture_decode (g_bytes_get_data (bytes, NULL),
-                                            g_bytes_get_size (bytes), 1 << 20, &error);
-
-  g_assert_no_error (error);
-  return picture;
-}
 
 static void
 test_recipe (void)
@@ -136,19 +20,19 @@ test_recipe (void)
     {
       g_autofree char *name = g_strconcat ("fox.", endings[i], NULL);
       g_autofree char *asked = g_build_filename (folder, name, NULL);
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
       g_autofree char *path = NULL;
       g_autoptr (AtlPicture) picture = NULL;
       g_autoptr (JsonNode) recipe = NULL;
       JsonObject *object;
       const char *text;
 
-      image (&result, "--prompt", "a fox", "--negative", "snow", "--size", "64x72", "--steps", "2",
-             "--seed", "7", "--guidance", "4.5", "--sampler", "dpm++ 2m karras", "--out", asked,
-             NULL);
-      path = printed_path (&result);
+      cli_image (&result, model, "--prompt", "a fox", "--negative", "snow", "--size", "64x72",
+                 "--steps", "2", "--seed", "7", "--guidance", "4.5", "--sampler", "dpm++ 2m karras",
+                 "--out", asked, NULL);
+      path = cli_printed_path (&result);
       g_assert_cmpstr (path, ==, asked);
-      picture = read_picture (path);
+      picture = cli_read_picture (path);
       g_assert_cmpuint (picture->width, ==, 64);
       g_assert_cmpuint (picture->height, ==, 72);
       text = atl_picture_text (picture, "parameters");
@@ -168,36 +52,19 @@ test_recipe (void)
     }
 }
 
-/* Words in bytes that are no UTF-8 are drawn, and stand in the recipe as they can be shown. */
-static void
-test_odd_bytes (void)
-{
-  g_autofree char *asked = g_build_filename (folder, "odd.png", NULL);
-  g_auto (Result) result = { 0 };
-  g_autofree char *path = NULL;
-  g_autoptr (AtlPicture) picture = NULL;
-
-  image (&result, "--prompt", "a \xff fox", "--negative", "\xc3", "--size", "64x64", "--steps", "1",
-         "--out", asked, NULL);
-  path = printed_path (&result);
-  picture = read_picture (path);
-  g_assert_nonnull (picture);
-  g_assert_true (g_str_has_prefix (atl_picture_text (picture, "parameters"),
-                                   "a \xef\xbf\xbd fox\nNegative prompt: \xef\xbf\xbd\nSteps: 1,"));
-}
-
 /* Without a sampler the recipe names the one that the model took by itself. */
 static void
 test_own_sampler (void)
 {
   g_autofree char *asked = g_build_filename (folder, "own.png", NULL);
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
   g_autofree char *path = NULL;
   g_autoptr (AtlPicture) picture = NULL;
 
-  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out", asked, NULL);
-  path = printed_path (&result);
-  picture = read_picture (path);
+  cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out", asked,
+             NULL);
+  path = cli_printed_path (&result);
+  picture = cli_read_picture (path);
   g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Sampler: "));
   g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "Scheduler\""));
 }
@@ -206,13 +73,13 @@ test_own_sampler (void)
 static void
 test_left_out_schedule (void)
 {
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
   g_autoptr (AtlPicture) picture = NULL;
 
-  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--sampler", "lcm",
-         "--schedule", "karras", "--out", folder, NULL);
+  cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--sampler",
+             "lcm", "--schedule", "karras", "--out", folder, NULL);
   g_assert_nonnull (strstr (result.err, "“karras”"));
-  picture = read_picture (g_strchomp (result.out));
+  picture = cli_read_picture (g_strchomp (result.out));
   g_assert_null (strstr (atl_picture_text (picture, "atelier"), "karras"));
 }
 
@@ -226,19 +93,19 @@ test_same_seed (void)
   g_autoptr (GBytes) first = NULL;
   g_autoptr (GBytes) kept = NULL;
   g_autoptr (GBytes) second = NULL;
-  g_auto (Result) a = { 0 }, b = { 0 };
+  g_auto (CliResult) a = { 0 }, b = { 0 };
 
-  image (&a, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9", "--out", asked,
-         NULL);
-  one = printed_path (&a);
+  cli_image (&a, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9",
+             "--out", asked, NULL);
+  one = cli_printed_path (&a);
   g_assert_cmpstr (one, ==, asked);
-  first = file_bytes (one);
-  image (&b, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9", "--out", asked,
-         NULL);
-  two = printed_path (&b);
+  first = cli_file_bytes (one);
+  cli_image (&b, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9",
+             "--out", asked, NULL);
+  two = cli_printed_path (&b);
   g_assert_cmpstr (two, ==, counted);
-  kept = file_bytes (one);
-  second = file_bytes (two);
+  kept = cli_file_bytes (one);
+  second = cli_file_bytes (two);
   g_assert_true (g_bytes_equal (first, kept));
   g_assert_true (g_bytes_equal (first, second));
 }
@@ -247,11 +114,11 @@ test_same_seed (void)
 static void
 test_count (void)
 {
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
   g_auto (GStrv) lines = NULL;
 
-  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "1", "--seed", "4294967295",
-         "--count", "2", "--out", folder, NULL);
+  cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "1", "--seed",
+             "4294967295", "--count", "2", "--out", folder, NULL);
   g_assert_cmpint (result.status, ==, 0);
   lines = g_strsplit (result.out, "\n", -1);
   g_assert_cmpuint (g_strv_length (lines), ==, 3);
@@ -270,41 +137,42 @@ test_like (void)
   g_autofree char *larger = g_build_filename (folder, "larger.png", NULL);
   g_autofree char *only = g_build_filename (folder, "only.png", NULL);
   g_autofree char *again = g_build_filename (folder, "again.png", NULL);
-  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 }, fourth = { 0 }, fifth = { 0 },
-                  sixth = { 0 };
+  g_auto (CliResult) first = { 0 }, second = { 0 }, third = { 0 }, fourth = { 0 }, fifth = { 0 },
+                     sixth = { 0 };
   g_autoptr (GBytes) one = NULL;
   g_autoptr (GBytes) two = NULL;
   g_autoptr (GBytes) three = NULL;
   g_autoptr (AtlPicture) picture = NULL;
   g_autoptr (AtlPicture) enlarged = NULL;
 
-  image (&first, "--prompt", "a fox", "--size", "64x72", "--steps", "2", "--seed", "11",
-         "--sampler", "heun", "--out", asked, NULL);
+  cli_image (&first, model, "--prompt", "a fox", "--size", "64x72", "--steps", "2", "--seed", "11",
+             "--sampler", "heun", "--out", asked, NULL);
   g_assert_cmpint (first.status, ==, 0);
-  image (&second, "--like", asked, "--out", like, NULL);
+  cli_image (&second, model, "--like", asked, "--out", like, NULL);
   g_assert_cmpstr (second.err, ==, "");
-  one = file_bytes (asked);
-  two = file_bytes (like);
+  one = cli_file_bytes (asked);
+  two = cli_file_bytes (like);
   g_assert_true (g_bytes_equal (one, two));
-  image (&third, "--like", asked, "--seed", "12", "--upscale", upscaler, "--out", larger, NULL);
+  cli_image (&third, model, "--like", asked, "--seed", "12", "--upscale", upscaler, "--out", larger,
+             NULL);
   g_assert_cmpstr (third.err, ==, "");
-  picture = read_picture (larger);
+  picture = cli_read_picture (larger);
   g_assert_cmpuint (picture->width, ==, 192);
   g_assert_cmpuint (picture->height, ==, 216);
   g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Seed: 12"));
   g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Size: 64x72"));
   g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "esrgan-x2"));
   /* What was enlarged was drawn smaller, and is drawn so again. */
-  image (&sixth, "--like", larger, "--seed", "11", "--out", again, NULL);
+  cli_image (&sixth, model, "--like", larger, "--seed", "11", "--out", again, NULL);
   g_assert_cmpstr (sixth.err, ==, "");
-  three = file_bytes (again);
+  three = cli_file_bytes (again);
   g_assert_true (g_bytes_equal (one, three));
-  image_without_model (&fourth, "--image", asked, "--upscale", upscaler, "--out", only, NULL);
+  cli_image (&fourth, NULL, "--image", asked, "--upscale", upscaler, "--out", only, NULL);
   g_assert_cmpstr (fourth.err, ==, "");
-  enlarged = read_picture (only);
+  enlarged = cli_read_picture (only);
   g_assert_cmpuint (enlarged->width, ==, 192);
   /* What it does not say. */
-  image (&fifth, "--like", only, "--out", like, NULL);
+  cli_image (&fifth, model, "--like", only, "--out", like, NULL);
   g_assert_cmpint (fifth.status, ==, 1);
   g_assert_nonnull (strstr (fifth.err, "only.png"));
 }
@@ -316,7 +184,7 @@ test_faster (void)
   g_autofree char *asked = g_build_filename (folder, "faster.png", NULL);
   g_autofree char *again = g_build_filename (folder, "faster-again.png", NULL);
   g_autofree char *own = g_build_filename (folder, "faster-own.png", NULL);
-  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 };
+  g_auto (CliResult) first = { 0 }, second = { 0 }, third = { 0 };
   g_autoptr (GBytes) one = NULL;
   g_autoptr (GBytes) two = NULL;
   g_autoptr (AtlPicture) picture = NULL;
@@ -325,25 +193,25 @@ test_faster (void)
   g_autoptr (JsonNode) simplest = NULL;
   JsonObject *object;
 
-  image (&first, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--seed", "3",
-         "--faster=taylor:1", "--out", asked, NULL);
+  cli_image (&first, model, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--seed", "3",
+             "--faster=taylor:1", "--out", asked, NULL);
   g_assert_cmpstr (first.err, ==, "");
-  picture = read_picture (asked);
+  picture = cli_read_picture (asked);
   recipe = json_from_string (atl_picture_text (picture, "atelier"), NULL);
   object = json_node_get_object (recipe);
   g_assert_cmpint (json_object_get_int_member (object, "faster"), ==, 1);
   g_assert_cmpstr (json_object_get_string_member (object, "faster_method"), ==, "taylor");
   g_assert_cmpint (json_object_get_int_member (object, "steps-computed"), <, 12);
-  image (&second, "--like", asked, "--out", again, NULL);
+  cli_image (&second, model, "--like", asked, "--out", again, NULL);
   g_assert_cmpstr (second.err, ==, "");
-  one = file_bytes (asked);
-  two = file_bytes (again);
+  one = cli_file_bytes (asked);
+  two = cli_file_bytes (again);
   g_assert_true (g_bytes_equal (one, two));
   /* Alone, before another option: the middle strength, and the method that the model has. */
-  image (&third, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--faster", "--out", own,
-         NULL);
+  cli_image (&third, model, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--faster",
+             "--out", own, NULL);
   g_assert_cmpstr (third.err, ==, "");
-  simple = read_picture (own);
+  simple = cli_read_picture (own);
   simplest = json_from_string (atl_picture_text (simple, "atelier"), NULL);
   object = json_node_get_object (simplest);
   g_assert_cmpint (json_object_get_int_member (object, "faster"), ==, 2);
@@ -362,7 +230,7 @@ test_few_steps (void)
     { "Hyper-SD15-2steps-lora.safetensors", "2", "DDIM", "SGM Uniform" },
   };
   g_autofree char *kohya = g_build_filename (folder, "sd15", "loras", "kohya.safetensors", NULL);
-  g_autoptr (GBytes) lora = file_bytes (kohya);
+  g_autoptr (GBytes) lora = cli_file_bytes (kohya);
 
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     {
@@ -370,7 +238,7 @@ test_few_steps (void)
       g_autofree char *above = g_path_get_dirname (few);
       g_autofree char *asked = g_strdup_printf ("%s/few-%u.png", folder, (guint) i);
       g_autofree char *again = g_strdup_printf ("%s/said-%u.png", folder, (guint) i);
-      g_auto (Result) alone = { 0 }, said = { 0 };
+      g_auto (CliResult) alone = { 0 }, said = { 0 };
       g_autoptr (AtlPicture) one = NULL;
       g_autoptr (AtlPicture) two = NULL;
       g_autoptr (JsonNode) recipe = NULL;
@@ -379,10 +247,10 @@ test_few_steps (void)
       g_assert_cmpint (g_mkdir_with_parents (above, 0700), ==, 0);
       g_assert_true (g_file_set_contents (few, g_bytes_get_data (lora, NULL),
                                           (gssize) g_bytes_get_size (lora), NULL));
-      image (&alone, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora", few, "--out",
-             asked, NULL);
+      cli_image (&alone, model, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora",
+                 few, "--out", asked, NULL);
       g_assert_cmpstr (alone.err, ==, "");
-      one = read_picture (asked);
+      one = cli_read_picture (asked);
       recipe = json_from_string (atl_picture_text (one, "atelier"), NULL);
       object = json_node_get_object (recipe);
       g_assert_cmpint (json_object_get_int_member (object, "steps"), ==, atoi (rows[i].steps));
@@ -393,11 +261,12 @@ test_few_steps (void)
       g_assert_cmpuint (json_array_get_length (json_object_get_array_member (object, "loras")), ==,
                         1);
       /* The same file under a name that says nothing. */
-      image (&said, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora", kohya,
-             "--steps", rows[i].steps, "--guidance", "1", "--sampler", rows[i].sampler, "--out",
-             again, rows[i].schedule != NULL ? "--schedule" : NULL, rows[i].schedule, NULL);
+      cli_image (&said, model, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora",
+                 kohya, "--steps", rows[i].steps, "--guidance", "1", "--sampler", rows[i].sampler,
+                 "--out", again, rows[i].schedule != NULL ? "--schedule" : NULL, rows[i].schedule,
+                 NULL);
       g_assert_cmpstr (said.err, ==, "");
-      two = read_picture (again);
+      two = cli_read_picture (again);
       g_assert_cmpmem (one->rgb, 64 * 64 * 3, two->rgb, 64 * 64 * 3);
     }
 }
@@ -420,14 +289,14 @@ test_overflow (void)
     {
       g_autofree char *spoilt = patched_model_copy (whole);
       g_autofree char *out = g_build_filename (spoilt, "out", NULL);
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
       g_autoptr (GDir) dir = NULL;
 
       patched_model_fill (spoilt, rows[i].file, rows[i].tensor, NAN);
       g_assert_cmpint (g_mkdir_with_parents (out, 0700), ==, 0);
       model = spoilt;
-      image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--count", "2",
-             "--out", out, NULL);
+      cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--count",
+                 "2", "--out", out, NULL);
       model = whole;
       g_test_message ("%s", result.err);
       g_assert_cmpint (result.status, ==, 1);
@@ -463,16 +332,17 @@ test_wrong_parts (void)
       g_autofree char *out = g_build_filename (wrong, "out", NULL);
       g_autofree char *path = g_build_filename (wrong, rows[i].file, NULL);
       g_autofree char *other = g_build_filename (folder, "wan21", "model", rows[i].file, NULL);
-      g_autoptr (GBytes) bytes = file_bytes (rows[i].is_cut ? path : other);
+      g_autoptr (GBytes) bytes = cli_file_bytes (rows[i].is_cut ? path : other);
       gsize size = g_bytes_get_size (bytes);
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
       g_autoptr (GDir) dir = NULL;
 
       g_assert_true (g_file_set_contents (path, g_bytes_get_data (bytes, NULL),
                                           (gssize) (rows[i].is_cut ? size * 2 / 3 : size), NULL));
       g_assert_cmpint (g_mkdir_with_parents (out, 0700), ==, 0);
       model = wrong;
-      image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out", out, NULL);
+      cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out",
+                 out, NULL);
       model = whole;
       g_test_message ("%s", result.err);
       g_assert_cmpint (result.status, ==, 1);
@@ -488,10 +358,10 @@ static void
 test_preview (void)
 {
   g_autofree char *asked = g_build_filename (folder, "preview.png", NULL);
-  g_auto (Result) result = { 0 };
+  g_auto (CliResult) result = { 0 };
 
-  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "4", "--preview", "--out",
-         asked, NULL);
+  cli_image (&result, model, "--prompt", "a fox", "--size", "64x64", "--steps", "4", "--preview",
+             "--out", asked, NULL);
   g_assert_cmpint (result.status, ==, 0);
   g_assert_nonnull (strstr (result.err, "▀"));
 }
@@ -510,14 +380,14 @@ test_starter (void)
   for (gsize i = 0; i < G_N_ELEMENTS (prompts); i++)
     {
       g_autofree char *asked = g_strdup_printf ("%s/starter-%u.png", folder, (guint) i);
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
       g_autofree char *path = NULL;
 
       model = starter;
-      image (&result, "--prompt", prompts[i], "--seed", "1", "--out", asked, NULL);
+      cli_image (&result, model, "--prompt", prompts[i], "--seed", "1", "--out", asked, NULL);
       model = tiny;
-      path = printed_path (&result);
-      pictures[i] = read_picture (path);
+      path = cli_printed_path (&result);
+      pictures[i] = cli_read_picture (path);
       g_assert_cmpuint (pictures[i]->width, ==, 128);
       g_assert_cmpuint (pictures[i]->height, ==, 128);
     }
@@ -538,7 +408,14 @@ test_refusals (void)
   } cases[] = {
     { "--sampler", "magic", "“magic”", 2 },
     { "--sampler", "MagicScheduler", "MagicScheduler", 1 },
+    { "--steps", "1001", "--steps: 1001", 2 },
+    { "--count", "-1", "--count: -1", 2 },
+    { "--threads", "-1", "--threads: -1", 2 },
+    { "-t", "100000", "--threads: 100000", 2 },
+    { "--guidance", "nan", "“nan”", 2 },
+    { "--guidance", "1e999", "“1e999”", 2 },
     { "--faster", "4", "“4”", 2 },
+    { "--faster", "", "--faster", 2 },
     { "--faster", "taylor:x", "“taylor:x”", 2 },
     { "--faster", "magic", "auto, easycache, taylor", 1 },
     { "--schedule", "magic", "“magic”", 2 },
@@ -556,10 +433,10 @@ test_refusals (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      g_auto (Result) result = { 0 };
+      g_auto (CliResult) result = { 0 };
 
-      image (&result, "--prompt", "a fox", "--steps", "1", "--size", "64x64", "--out", folder,
-             cases[i].option, cases[i].value, NULL);
+      cli_image (&result, model, "--prompt", "a fox", "--steps", "1", "--size", "64x64", "--out",
+                 folder, cases[i].option, cases[i].value, NULL);
       g_test_message ("%s %s: %s", cases[i].option, cases[i].value, result.err);
       g_assert_cmpint (result.status, ==, cases[i].status);
       g_assert_nonnull (strstr (result.err, cases[i].words));
@@ -570,15 +447,12 @@ test_refusals (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *remove = NULL;
   int status;
 
   g_test_init (&argc, &argv, NULL);
-  folder = g_dir_make_tmp ("atelier-image-XXXXXX", NULL);
-  g_assert_nonnull (folder);
-  unpack ();
+  folder = cli_images_begin ();
+  model = g_build_filename (folder, "sd15", "model", NULL);
   g_test_add_func ("/cli-image/recipe", test_recipe);
-  g_test_add_func ("/cli-image/odd-bytes", test_odd_bytes);
   g_test_add_func ("/cli-image/own-sampler", test_own_sampler);
   g_test_add_func ("/cli-image/left-out-schedule", test_left_out_schedule);
   g_test_add_func ("/cli-image/same-seed", test_same_seed);
@@ -592,9 +466,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);
   status = g_test_run ();
-  remove = g_strdup_printf ("rm -r '%s'", folder);
-  g_spawn_command_line_sync (remove, NULL, NULL, NULL, NULL);
-  g_free (folder);
+  cli_images_end (folder);
   g_free (model);
   return status;
 }

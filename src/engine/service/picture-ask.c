@@ -191,6 +191,7 @@ create (AtlJob *job, GError **error)
       return FALSE;
     }
   atl_settings_add_dict (settings, job->draw.settings);
+  atl_picture_clean_words (settings);
   if (!atl_picture_use_loras (job, settings, error))
     return FALSE;
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));

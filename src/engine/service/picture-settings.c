@@ -298,6 +298,8 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   g_autoptr (GVariant) loras = atl_dict_lookup (job->draw.settings, ATL_MADE_LORAS, "aa{sv}");
   g_autofree char *of_model = atl_diffusion_model_notice (job->slot->pictures);
   g_autofree char *of_schedule = left_out_schedule (job, settings);
+  g_autofree char *of_words =
+      atl_picture_words_notice (settings, atl_diffusion_model_traits (job->slot->pictures));
   guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
 
@@ -336,12 +338,16 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
                            atl_diffusion_model_n_computed (job->slot->pictures));
   if (loras != NULL)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
-  if (of_model != NULL || of_schedule != NULL)
+  atl_picture_add_words (&dict, job->draw.settings, settings);
+  if (of_model != NULL || of_schedule != NULL || of_words != NULL)
     {
-      g_autofree char *notice = g_strjoin ("\n", of_model != NULL ? of_model : of_schedule,
-                                           of_model != NULL ? of_schedule : NULL, NULL);
+      const char *const said[] = { of_model, of_schedule, of_words };
+      g_autoptr (GString) notice = g_string_new (NULL);
 
-      g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice);
+      for (gsize i = 0; i < G_N_ELEMENTS (said); i++)
+        if (said[i] != NULL)
+          g_string_append_printf (notice, "%s%s", notice->len > 0 ? "\n" : "", said[i]);
+      g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice->str);
     }
   if (job->draw.n_steps_done < job->draw.n_steps)
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->draw.n_steps_done);

@@ -107,6 +107,17 @@ void atl_picture_add_faster (GVariantDict *work, const AtlSettings *settings);
 /* What a picture was made with, a{sv}, floating. */
 GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
 
+/* --- picture-words.c --- */
+
+/* Control characters of the prompts become spaces, but for line ends and tabs: no tokenizer knows
+ * them, and no file should hold them. */
+void atl_picture_clean_words (AtlSettings *settings);
+/* The prompts that are other than `asked` said, into the facts. */
+void atl_picture_add_words (GVariantDict *facts, GVariant *asked, const AtlSettings *settings);
+/* What in the prompts does not do what it looks like: tags of LoRAs, numbers that are no weights,
+ * weights where there are none. Lines for people, the caller's; NULL: nothing. */
+char *atl_picture_words_notice (const AtlSettings *settings, const AtlTraits *traits);
+
 /* --- picture-send.c: on the worker that draws --- */
 
 /* AtlRunHooks of a job. */

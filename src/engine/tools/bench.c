@@ -182,12 +182,13 @@ open_backends (Bench *b, const char *name, GError **error)
     {
       g_autofree char *why = NULL;
       g_autoptr (GPtrArray) devices = atl_opencl_devices (&why);
-      guint index =
-          g_str_has_prefix (name, "opencl:") ? (guint) g_ascii_strtoull (name + 7, NULL, 10) : 0;
+      guint64 index = 0;
       g_autofree char *cache =
           g_build_filename (g_get_user_cache_dir (), "atelier", "kernels", NULL);
 
-      if (index >= devices->len)
+      if ((name[6] != '\0' && (name[6] != ':' || !g_ascii_string_to_unsigned (
+                                                     name + 7, 10, 0, G_MAXUINT, &index, NULL))) ||
+          index >= devices->len)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "There is no such OpenCL device%s%s",
                        why != NULL ? ": " : "", why != NULL ? why : "");
@@ -205,6 +206,11 @@ open_backends (Bench *b, const char *name, GError **error)
       cpu.level = g_str_has_suffix (name, "avx2")     ? ATL_CPU_AVX2
                   : g_str_has_suffix (name, "avx512") ? ATL_CPU_AVX512
                                                       : ATL_CPU_REFERENCE;
+    }
+  else if (name != NULL && !g_str_equal (name, "cpu"))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "There is no backend “%s”", name);
+      return FALSE;
     }
   b->backends[b->n_backends] = atl_cpu_backend_new (&cpu, error);
   if (b->backends[b->n_backends] == NULL)
@@ -356,6 +362,7 @@ atl_tool_bench (int argc, char **argv)
       (depths != NULL && !parse_list (depths, 0, 1 << 20, &b.plan.depths)) ||
       (rows != NULL && !parse_list (rows, 1, 4096, &b.plan.rows)) ||
       (chats != NULL && !parse_list (chats, 1, BENCH_MAX_CHATS, &b.plan.chats)) ||
+      !(guesses.temperature >= 0 && guesses.temperature <= 100) ||
       (kv != NULL && !atl_dtype_from_name (kv, &b.plan.kv_dtype)))
     {
       g_printerr ("%s\n",

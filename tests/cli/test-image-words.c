@@ -1,0 +1,107 @@
+/* Prompts of `atelier-cli image` that hold what is no text, or does not do what it looks like. */
+#include <string.h>
+
+#include "cli-fixture.h"
+
+static char *folder, *model;
+
+/* Bytes that are no text are refused before anything is drawn. */
+static void
+test_odd_bytes (void)
+{
+  static const char *const options[] = { "--prompt", "--negative" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (options); i++)
+    {
+      g_auto (CliResult) result = { 0 };
+
+      cli_image (&result, model, "--prompt", "a fox", options[i], "a \xff fox", "--size", "64x64",
+                 "--steps", "1", "--out", folder, NULL);
+      g_assert_cmpint (result.status, ==, 2);
+      g_assert_cmpstr (result.out, ==, "");
+      g_assert_nonnull (strstr (result.err, options[i]));
+      g_assert_nonnull (strstr (result.err, "UTF-8"));
+    }
+}
+
+/* A terminal's commands in a prompt are neither drawn nor kept. */
+static void
+test_control_characters (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "control.png", NULL);
+  g_autofree char *plain = g_build_filename (folder, "control-plain.png", NULL);
+  g_auto (CliResult) odd = { 0 }, even = { 0 };
+  g_autofree char *path = NULL;
+  g_autofree char *path_of_plain = NULL;
+  g_autoptr (GBytes) one = NULL;
+  g_autoptr (GBytes) two = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+
+  cli_image (&odd, model, "--prompt", "a\x1b[31m fox\nin\tsnow", "--negative", "\x07mud", "--size",
+             "64x64", "--steps", "1", "--seed", "3", "--out", asked, NULL);
+  path = cli_printed_path (&odd);
+  picture = cli_read_picture (path);
+  g_assert_true (g_str_has_prefix (atl_picture_text (picture, "parameters"),
+                                   "a [31m fox\nin\tsnow\nNegative prompt:  mud\nSteps: 1,"));
+  g_assert_null (strstr (atl_picture_text (picture, "atelier"), "u001b"));
+  cli_image (&even, model, "--prompt", "a [31m fox\nin\tsnow", "--negative", " mud", "--size",
+             "64x64", "--steps", "1", "--seed", "3", "--out", plain, NULL);
+  path_of_plain = cli_printed_path (&even);
+  one = cli_file_bytes (path);
+  two = cli_file_bytes (path_of_plain);
+  g_assert_true (g_bytes_equal (one, two));
+}
+
+/* What in a prompt does not do what it looks like is drawn, and said. */
+static void
+test_words_said (void)
+{
+  static const struct
+  {
+    const char *family, *prompt, *weighting, *said; /* "": nothing */
+  } cases[] = {
+    { "sd15", "a fox <lora:none>", "a1111", "“<lora:none>”" },
+    { "sd15", "(fox:1e999)", "a1111", "“1e999”" },
+    { "sd15", "(fox:nan) in [snow]", "comfyui", "“nan”" },
+    { "sd15", "(fox: 1,3)", "a1111", "“1,3”" },
+    { "sd15", "(fox:1e999)", "plain", "" },
+    { "sd15", "(fox:1.3) (at 12:30) :1e999", "a1111", "" },
+    { "wan21", "(fox:1.3)", NULL, "“(fox:1.3)”" },
+    { "wan21", "a fox", "comfyui", "“comfyui”" },
+    { "wan21", "(fox:1.3)", "plain", "" },
+    { "wan21", "(at 12:30) \\(fox:1.3\\)", NULL, "" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *path = g_build_filename (folder, cases[i].family, "model", NULL);
+      g_auto (CliResult) result = { 0 };
+
+      cli_image (&result, NULL, "--model", path, "--prompt", cases[i].prompt, "--size", "64x64",
+                 "--steps", "1", "--out", folder, cases[i].weighting != NULL ? "--weighting" : NULL,
+                 cases[i].weighting, NULL);
+      g_test_message ("%s: %s", cases[i].prompt, result.err);
+      g_assert_cmpint (result.status, ==, 0);
+      if (*cases[i].said == '\0')
+        g_assert_cmpstr (result.err, ==, "");
+      else
+        g_assert_nonnull (strstr (result.err, cases[i].said));
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = cli_images_begin ();
+  model = g_build_filename (folder, "sd15", "model", NULL);
+  g_test_add_func ("/cli-image-words/odd-bytes", test_odd_bytes);
+  g_test_add_func ("/cli-image-words/control-characters", test_control_characters);
+  g_test_add_func ("/cli-image-words/words-said", test_words_said);
+  status = g_test_run ();
+  cli_images_end (folder);
+  g_free (model);
+  return status;
+}
