@@ -69,6 +69,59 @@ add_crossed (vi *sum, vi x0, vi x1, vi w0, vi w1)
   add_dot (sum, (vi) ((vh) x0 + (vh) w1), (vi) ((vh) x1 + (vh) w0));
 }
 
+/* Sums of the products of n pairs of words, an even number, of WORD_PART rows, words[n][WORD_ROWS],
+ * and two vectors of outputs, 64 bytes a pair at `panel`. CROSSED: `row_crossed` and
+ * `panel_crossed` are minus what is crossed within each row and output, else unused. */
+INLINE void
+dot_part (gsize n,
+          const gint32 *words,
+          const guint8 *const panel[2],
+          const gint32 *row_crossed,
+          const guint8 *const panel_crossed[2],
+          vi dot[WORD_PART][2])
+{
+#pragma GCC unroll 12
+  for (guint r = 0; r < WORD_PART; r++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+#if CROSSED
+      dot[r][j] = sum_wrapping ((vi) vf_load (panel_crossed[j]), vi_set1 (row_crossed[r]));
+#else
+      dot[r][j] = vi_set1 (0);
+#endif
+#if CROSSED
+  for (gsize i = 0; i < n; i += 2)
+    {
+      const vi w0 = (vi) vf_load (panel[0] + i * 64), w1 = (vi) vf_load (panel[0] + i * 64 + 64);
+      const vi u0 = (vi) vf_load (panel[1] + i * 64), u1 = (vi) vf_load (panel[1] + i * 64 + 64);
+
+#pragma GCC unroll 12
+      for (guint r = 0; r < WORD_PART; r++)
+        {
+          const vi x0 = vi_set1 (words[i * WORD_ROWS + r]);
+          const vi x1 = vi_set1 (words[(i + 1) * WORD_ROWS + r]);
+
+          add_crossed (&dot[r][0], x0, x1, w0, w1);
+          add_crossed (&dot[r][1], x0, x1, u0, u1);
+        }
+    }
+#else
+  for (gsize i = 0; i < n; i++)
+    {
+      const vi w = (vi) vf_load (panel[0] + i * 64), u = (vi) vf_load (panel[1] + i * 64);
+
+#pragma GCC unroll 12
+      for (guint r = 0; r < WORD_PART; r++)
+        {
+          const vi x = vi_set1 (words[i * WORD_ROWS + r]);
+
+          dot[r][0] = dot_words (dot[r][0], w, x);
+          dot[r][1] = dot_words (dot[r][1], u, x);
+        }
+    }
+#endif
+}
+
 /* Two vectors of integers of 16 bits as the first and second word of each lane. */
 INLINE vi
 join_words (vi first, vi second)

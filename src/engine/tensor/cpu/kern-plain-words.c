@@ -369,58 +369,20 @@ part (guint from,
     sum[r][0] = sum[r][1] = vf_set1 (0.0f);
   for (gint64 at = 0; at < n_k; at += PIECE)
     {
-      const gint64 end = MIN (at + PIECE, n_k) / 2;
+      const gsize n = (gsize) MIN (PIECE, n_k - at) / 2;
       const gsize factor = factors + (gsize) (at / PIECE) * 64;
+      const gint32 *row_crossed = NULL;
+      const guint8 *panel_crossed[2] = { NULL };
       vi dot[WORD_PART][2];
 
 #if CROSSED
-      const gsize crossed = factor + N_PIECES * 64;
-
-#pragma GCC unroll 12
-      for (guint r = 0; r < WORD_PART; r++)
-#pragma GCC unroll 2
-        for (guint j = 0; j < 2; j++)
-          dot[r][j] = sum_wrapping ((vi) vf_load (panel[j] + crossed),
-                                    vi_set1 (a->crossed[at / PIECE][from + r]));
-      for (gint64 i = at / 2; i < end; i += 2)
-        {
-          vi w[2][2];
-
-#pragma GCC unroll 2
-          for (guint j = 0; j < 2; j++)
-            {
-              w[0][j] = (vi) vf_load (panel[j] + i * 64);
-              w[1][j] = (vi) vf_load (panel[j] + i * 64 + 64);
-            }
-#pragma GCC unroll 12
-          for (guint r = 0; r < WORD_PART; r++)
-            {
-              const vi x0 = vi_set1 (a->words[i][from + r]);
-              const vi x1 = vi_set1 (a->words[i + 1][from + r]);
-
-              add_crossed (&dot[r][0], x0, x1, w[0][0], w[1][0]);
-              add_crossed (&dot[r][1], x0, x1, w[0][1], w[1][1]);
-            }
-        }
-#else
-#pragma GCC unroll 12
-      for (guint r = 0; r < WORD_PART; r++)
-        dot[r][0] = dot[r][1] = vi_set1 (0);
-      for (gint64 i = at / 2; i < end; i++)
-        {
-          const vi w0 = (vi) vf_load (panel[0] + i * 64);
-          const vi w1 = (vi) vf_load (panel[1] + i * 64);
-
-#pragma GCC unroll 12
-          for (guint r = 0; r < WORD_PART; r++)
-            {
-              const vi x = vi_set1 (a->words[i][from + r]);
-
-              dot[r][0] = dot_words (dot[r][0], w0, x);
-              dot[r][1] = dot_words (dot[r][1], w1, x);
-            }
-        }
+      row_crossed = a->crossed[at / PIECE] + from;
+      for (guint j = 0; j < 2; j++)
+        panel_crossed[j] = panel[j] + factor + N_PIECES * 64;
 #endif
+      dot_part (n, a->words[at / 2] + from,
+                (const guint8 *const[]){ panel[0] + at * 32, panel[1] + at * 32 }, row_crossed,
+                panel_crossed, dot);
 #pragma GCC unroll 12
       for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2

@@ -268,57 +268,22 @@ part_body (gboolean sixteen,
       {
         const gsize at = (gsize) (b * 16 + s * n_pairs);
         const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + s * 64;
+        const gsize words = HEAD_BYTES + at * 64;
+        const gint32 *row_crossed = NULL;
+        const guint8 *panel_crossed[2] = { NULL };
         vi dot[WORD_PART][2];
 
 #if CROSSED
         const guint which = sixteen ? s : 2;
-        const gsize crossed = factors_at + (gsize) b * FACTOR_BYTES + CROSSED_AT + which * 64;
 
-#pragma GCC unroll 12
-        for (guint r = 0; r < WORD_PART; r++)
-#pragma GCC unroll 2
-          for (guint j = 0; j < 2; j++)
-            dot[r][j] = sum_wrapping ((vi) vf_load (panel[j] + crossed),
-                                      vi_set1 (a->crossed[b][which][from + r]));
-        for (guint i = 0; i < n_pairs; i += 2)
-          {
-            vi w[2][2];
-
-#pragma GCC unroll 2
-            for (guint j = 0; j < 2; j++)
-              {
-                w[0][j] = (vi) vf_load (panel[j] + HEAD_BYTES + (at + i) * 64);
-                w[1][j] = (vi) vf_load (panel[j] + HEAD_BYTES + (at + i + 1) * 64);
-              }
-#pragma GCC unroll 12
-            for (guint r = 0; r < WORD_PART; r++)
-              {
-                const vi x0 = vi_set1 (a->words[at + i][from + r]);
-                const vi x1 = vi_set1 (a->words[at + i + 1][from + r]);
-
-                add_crossed (&dot[r][0], x0, x1, w[0][0], w[1][0]);
-                add_crossed (&dot[r][1], x0, x1, w[0][1], w[1][1]);
-              }
-          }
-#else
-#pragma GCC unroll 12
-        for (guint r = 0; r < WORD_PART; r++)
-          dot[r][0] = dot[r][1] = vi_set1 (0);
-        for (guint i = 0; i < n_pairs; i++)
-          {
-            const vi w0 = (vi) vf_load (panel[0] + HEAD_BYTES + (at + i) * 64);
-            const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + i) * 64);
-
-#pragma GCC unroll 12
-            for (guint r = 0; r < WORD_PART; r++)
-              {
-                const vi x = vi_set1 (a->words[at + i][from + r]);
-
-                dot[r][0] = dot_words (dot[r][0], w0, x);
-                dot[r][1] = dot_words (dot[r][1], w1, x);
-              }
-          }
+        row_crossed = a->crossed[b][which] + from;
+        for (guint j = 0; j < 2; j++)
+          panel_crossed[j] =
+              panel[j] + factors_at + (gsize) b * FACTOR_BYTES + CROSSED_AT + which * 64;
 #endif
+        dot_part (n_pairs, a->words[at] + from,
+                  (const guint8 *const[]){ panel[0] + words, panel[1] + words }, row_crossed,
+                  panel_crossed, dot);
 #pragma GCC unroll 12
         for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2

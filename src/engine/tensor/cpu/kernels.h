@@ -90,8 +90,7 @@ typedef struct
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
 
-/* Tiles in another arithmetic; the functions are those of AtlCpuKernels, and so is
- * tile_k. */
+/* Tiles in another arithmetic; the functions are those of AtlCpuKernels, and so is tile_k. */
 typedef struct
 {
   gboolean (*takes) (AtlDType dtype); /* (nullable) The weights that these are for; or all */
