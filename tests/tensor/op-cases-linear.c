@@ -53,7 +53,8 @@ enum
   LINEAR_GATED = 4,
   LINEAR_ACT = 8,
   LINEAR_STRIDED = 16,
-  LINEAR_CLAMPED = 32
+  LINEAR_CLAMPED = 32,
+  LINEAR_TANH = 64 /* which has no vector form */
 };
 
 /* Everything that is fused into a product. a: in, b: out, c: tokens */
@@ -75,9 +76,10 @@ build_fused (OpBuild *b, const OpCaseParams *p)
       AtlTensor *up = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->b, p->a);
       AtlTensor *up_bias = p->flags & LINEAR_BIAS ? op_vector (b, p->b) : NULL;
 
-      op_output (
-          b, atl_linear_gated (b->graph, x, w, bias, up, up_bias,
-                               p->flags & LINEAR_CLAMPED ? ATL_ACT_CLAMPED_QUICK : ATL_ACT_SILU));
+      act = p->flags & LINEAR_CLAMPED ? ATL_ACT_CLAMPED_QUICK
+            : p->flags & LINEAR_TANH  ? ATL_ACT_TANH
+                                      : ATL_ACT_SILU;
+      op_output (b, atl_linear_gated (b->graph, x, w, bias, up, up_bias, act));
     }
   else if (p->flags & LINEAR_RESIDUAL)
     {
@@ -326,10 +328,15 @@ add_fused (void)
 {
   static const AtlDType dtypes[] = { ATL_DTYPE_F32, ATL_DTYPE_F16, ATL_DTYPE_Q4_0, ATL_DTYPE_Q6_K };
   static const guint flags[] = {
-    LINEAR_BIAS,     LINEAR_BIAS | LINEAR_ACT,
-    LINEAR_RESIDUAL, LINEAR_RESIDUAL | LINEAR_BIAS | LINEAR_STRIDED,
-    LINEAR_GATED,    LINEAR_GATED | LINEAR_BIAS,
-    LINEAR_STRIDED,  LINEAR_GATED | LINEAR_CLAMPED,
+    LINEAR_BIAS,
+    LINEAR_BIAS | LINEAR_ACT,
+    LINEAR_RESIDUAL,
+    LINEAR_RESIDUAL | LINEAR_BIAS | LINEAR_STRIDED,
+    LINEAR_GATED,
+    LINEAR_GATED | LINEAR_BIAS,
+    LINEAR_STRIDED,
+    LINEAR_GATED | LINEAR_CLAMPED,
+    LINEAR_TANH | LINEAR_GATED | LINEAR_BIAS,
   };
   static const gint64 tokens[] = { 1, 5, 67 };
 

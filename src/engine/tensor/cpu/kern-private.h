@@ -61,10 +61,10 @@ void ATL_SIMD_NAME (atl_tile_ahead) (gint64 n_k,
                                      gint64 ldc,
                                      gboolean add,
                                      const guint8 *next);
-void ATL_SIMD_NAME (atl_write_sums) (const AtlSumsTo *f,
-                                     const float *sums,
-                                     gint64 ld,
-                                     gint64 n_rows);
+gboolean ATL_SIMD_NAME (atl_write_sums) (const AtlSumsTo *f,
+                                         const float *sums,
+                                         gint64 ld,
+                                         gint64 n_rows);
 gboolean ATL_SIMD_NAME (atl_act_row) (AtlAct act, float *x, gint64 n);
 void ATL_SIMD_NAME (atl_cache_row) (AtlDType dtype, const guint8 *row, gint64 n, float *out);
 void ATL_SIMD_NAME (atl_scores) (

@@ -457,28 +457,64 @@ ATL_SIMD_NAME (atl_normalise_columns) (AtlAct act,
 
 /* --- sums of products --- */
 
-void
-ATL_SIMD_NAME (atl_write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows)
+INLINE vf
+load_up_to (const float *x, gint64 n)
 {
+  return n >= VW ? vf_load (x) : vf_load_some (x, n);
+}
+
+/* sums * scale + bias of at most n columns from `column` on. */
+INLINE vf
+scaled (const float *sums, float scale, const float *bias, gint64 column, gint64 n)
+{
+  const vf v = load_up_to (sums, n) * scale;
+
+  return bias != NULL ? v + load_up_to (bias + column, n) : v;
+}
+
+INLINE void
+sums_loop (
+    AtlAct act, gboolean gated, const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows)
+{
+  const AtlAct factor = atl_act_of_factor (act);
+  const float *second = f->second;
+
   for (gint64 r = 0; r < n_rows; r++, sums += ld)
     {
       const float *residual = f->residual != NULL ? f->residual + r * f->residual_stride : NULL;
       float *out = f->out + r * f->out_stride;
-      gint64 i = 0;
 
-      for (; i + VW <= f->n; i += VW)
+      for (gint64 i = 0; i < f->n; i += VW)
         {
-          vf v = vf_load (sums + i) * f->scale;
+          const gint64 left = f->n - i;
+          vf v = vf_act (act, scaled (sums + i, f->scale, f->bias, i, left));
 
-          if (f->bias != NULL)
-            v += vf_load (f->bias + i);
+          if (gated)
+            v *= vf_act (factor, scaled (second + i, f->second_scale, f->second_bias, i, left));
           v *= f->factor;
           if (residual != NULL)
-            v += vf_load (residual + i);
-          vf_store (out + i, v);
+            v += load_up_to (residual + i, left);
+          if (left >= VW)
+            vf_store (out + i, v);
+          else
+            vf_store_some (out + i, left, v);
         }
-      for (; i < f->n; i++)
-        out[i] = (sums[i] * f->scale + (f->bias != NULL ? f->bias[i] : 0.0f)) * f->factor +
-                 (residual != NULL ? residual[i] : 0.0f);
+      if (gated)
+        second += ld;
     }
+}
+
+INLINE void
+sums_of (AtlAct act, const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows)
+{
+  if (f->second != NULL)
+    sums_loop (act, TRUE, f, sums, ld, n_rows);
+  else
+    sums_loop (act, FALSE, f, sums, ld, n_rows);
+}
+
+gboolean
+ATL_SIMD_NAME (atl_write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows)
+{
+  FOR_ACT (f->act, sums_of, f, sums, ld, n_rows);
 }

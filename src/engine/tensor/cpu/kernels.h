@@ -33,13 +33,17 @@ typedef struct
   const float *weight, *bias, *scale, *shift;
 } AtlNormRow;
 
-/* Where sums of products go, and what becomes of them on the way; n columns. */
+/* Where sums of products go, and what becomes of them on the way; n columns. The second source's
+ * are `second`, laid out as the first's. */
 typedef struct
 {
   gint64 n;
-  float scale, factor;
-  const float *bias;     /* (nullable) */
-  const float *residual; /* (nullable) */
+  AtlAct act;
+  float scale, second_scale, factor;
+  const float *bias;        /* (nullable) */
+  const float *second;      /* (nullable): no gate */
+  const float *second_bias; /* (nullable) */
+  const float *residual;    /* (nullable) */
   gint64 residual_stride;
   float *out;
   gint64 out_stride;
@@ -430,8 +434,10 @@ typedef struct
                     float *out);
   void (*recur) (const AtlRecurStep *step);
 
-  /* out[r][i] = (sums[r][i] * f->scale + f->bias[i]) * f->factor + f->residual[r][i]. */
-  void (*write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows);
+  /* out[r][i] = act (sums[r][i] * scale + bias[i]) * gate * factor + residual[r][i], where gate =
+   * atl_act_of_factor (act) (second[r][i] * second_scale + second_bias[i]); FALSE, nothing done,
+   * for an activation without a form. */
+  gboolean (*write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows);
 
   /* Of n_rows contiguous rows: sums of the columns, sums of (x - mean)^2, act ((x - mean) * factor
    * + shift). */

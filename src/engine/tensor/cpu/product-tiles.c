@@ -183,11 +183,15 @@ write_group (const Tiles *t,
   const gint64 n = MIN (t->kernels.n_rows, t->n_rows - first);
   const gint64 row = t->first_row + first;
   const float *from = panel_sums (t, sums, n_pairs, panel, first);
-  gint64 ld = 32, column;
+  float *second = NULL;
+  gint64 column, own;
+  const AtlSource *s = atl_product_source_of (p, group, &own);
   AtlSumsTo to = {
     .n = atl_product_group_columns (p, group, &column),
-    .scale = 1.0f,
-    .factor = 1.0f,
+    .act = p->act,
+    .scale = s->scale,
+    .factor = p->a,
+    .bias = s->bias != NULL ? s->bias + own : NULL,
     .residual_stride = p->residual_stride,
     .out_stride = p->dst_stride,
   };
@@ -195,30 +199,28 @@ write_group (const Tiles *t,
   to.out = p->dst + row * p->dst_stride + column;
   if (p->residual != NULL)
     to.residual = p->residual + row * p->residual_stride + column;
-  if (p->act == ATL_ACT_NONE && !p->gated)
+  if (p->gated)
     {
-      const AtlSource *s = atl_product_source_of (p, group, &column);
-
-      to.scale = s->scale;
-      to.factor = p->a;
-      to.bias = s->bias != NULL ? s->bias + column : NULL;
+      to.second = panel_sums (t, sums, n_pairs, partner, first);
+      to.second_scale = p->source[1].scale;
+      to.second_bias = p->source[1].bias != NULL ? p->source[1].bias + own : NULL;
     }
-  else
+  if (p->kernels->write_sums (&to, from, 32, n))
+    return;
+
+  if (p->gated)
+    second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
+  for (gint64 i = 0; i < n; i++)
     {
-      float *second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
-
-      for (gint64 i = 0; i < n; i++)
-        {
-          memcpy (room + i * 16, from + i * 32, 16 * sizeof (float));
-          if (p->gated)
-            memcpy (second + i * 16, panel_sums (t, sums, n_pairs, partner, first + i),
-                    16 * sizeof (float));
-        }
-      atl_product_finish (p, group, n, room, second);
-      from = room;
-      ld = 16;
+      memcpy (room + i * 16, from + i * 32, 16 * sizeof (float));
+      if (p->gated)
+        memcpy (second + i * 16, to.second + i * 32, 16 * sizeof (float));
     }
-  p->kernels->write_sums (&to, from, ld, n);
+  atl_product_finish (p, group, n, room, second);
+  to.act = ATL_ACT_NONE;
+  to.scale = to.factor = 1.0f;
+  to.bias = to.second = NULL;
+  p->kernels->write_sums (&to, room, 16, n);
 }
 
 /* The laid out rows of tile `m` from inner element `k` on, a multiple of tile_k. */

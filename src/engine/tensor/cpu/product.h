@@ -94,7 +94,7 @@ gboolean atl_product_two (const AtlProduct *p, gint64 group, gint64 row, float *
 /* Number of outputs of a group (at most 16) and the column of the first. */
 guint atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column);
 
-/* The source of a group that has no partner, and the group's first column there. */
+/* The source of a group, the first's where there is a gate, and the group's first column there. */
 const AtlSource *atl_product_source_of (const AtlProduct *p, gint64 group, gint64 *column);
 
 /* bias, activation, gate and factor on [n][16] sums of a group. */
