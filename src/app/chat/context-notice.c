@@ -38,18 +38,16 @@ forgets (AtlContextNotice *self)
   return params.shift_context;
 }
 
-/* The last question was refused by a context that was no shorter: nothing tells how much is used.
- */
+/* Then nothing tells how much is used. */
 static gboolean
-was_refused (AtlContextNotice *self, guint total)
+is_last_refused (AtlContextNotice *self)
 {
   GListModel *messages = atl_conversation_get_messages (self->conversation);
   const guint n = g_list_model_get_n_items (messages);
   g_autoptr (AtlMessageItem) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
 
   /* One question alone leaves nothing to sum up. */
-  return n > 2 && last->is_too_long && last->state == ATL_MESSAGE_ERROR &&
-         (last->stats.context_size == 0 || total <= last->stats.context_size);
+  return n > 2 && atl_conversation_is_refused (self->conversation, last);
 }
 
 static char *
@@ -60,7 +58,7 @@ words (AtlContextNotice *self)
   atl_conversation_get_context (self->conversation, &used, &total);
   if (forgets (self))
     return NULL;
-  if (total > 0 && (used >= total || was_refused (self, total)))
+  if (total > 0 && (used >= total || is_last_refused (self)))
     return g_strdup (_ ("This chat fills the context of the model: nothing more fits."));
   if (total > 0 && used >= NEARLY_FULL * total)
     return g_strdup_printf (

@@ -142,6 +142,17 @@ atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_tot
     }
 }
 
+gboolean
+atl_conversation_is_refused (AtlConversation *self, const AtlMessageItem *answer)
+{
+  guint used, total;
+
+  if (!answer->is_too_long || answer->state != ATL_MESSAGE_ERROR)
+    return FALSE;
+  atl_conversation_get_context (self, &used, &total);
+  return answer->stats.context_size == 0 || total <= answer->stats.context_size;
+}
+
 guint
 atl_conversation_get_n_ctx (AtlConversation *self)
 {

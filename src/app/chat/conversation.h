@@ -108,6 +108,9 @@ void atl_conversation_set_system_prompt (AtlConversation *self, const char *text
 void atl_conversation_get_params (AtlConversation *self, AtlChatParams *params);
 /* Tokens in use after the last answer and the room there is; 0 when not known. */
 void atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_total);
+/* Whether the answer was refused because the chat is too long, and would be again: the context is
+ * no longer than the one it was refused with. */
+gboolean atl_conversation_is_refused (AtlConversation *self, const AtlMessageItem *answer);
 
 /* --- The answer being made. The engine's job drives these; each is a no-op without an answer ---
  */

@@ -218,19 +218,6 @@ describe (AtlMessageRow *self)
                                   all ? all : words, -1);
 }
 
-/* The same again would fail the same, unless the model was loaded with more meanwhile. */
-static gboolean
-would_fail_again (AtlMessageRow *self)
-{
-  const AtlMessageItem *item = self->item;
-  guint used, total;
-
-  if (!item->is_too_long || atl_conversation_get_longer_context (self->conversation) == 0)
-    return FALSE;
-  atl_conversation_get_context (self->conversation, &used, &total);
-  return item->stats.context_size == 0 || total <= item->stats.context_size;
-}
-
 static void
 refresh (AtlMessageRow *self)
 {
@@ -254,7 +241,8 @@ refresh (AtlMessageRow *self)
   gtk_widget_set_visible (self->error_box, failed);
   gtk_label_set_text (GTK_LABEL (self->error_label),
                       item->error_text ? item->error_text : _ ("The answer could not be made."));
-  wants_longer = would_fail_again (self);
+  wants_longer = atl_conversation_is_refused (self->conversation, item) &&
+                 atl_conversation_get_longer_context (self->conversation) > 0;
   gtk_widget_set_visible (self->retry_button, !wants_longer);
   gtk_widget_set_visible (self->longer_button, wants_longer);
   refresh_footer (self);
