@@ -302,6 +302,41 @@ test_refusals (Fixture *f, gconstpointer data)
   g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
 }
 
+/* A template that knows no results gets those of several calls as one message: many refuse two of
+ * the user in a row. */
+static void
+test_results (Fixture *f, gconstpointer data)
+{
+  g_autoptr (JsonNode) node = json_from_string (
+      "[{\"role\": \"user\", \"content\": \"Both?\"},"
+      " {\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": ["
+      "  {\"id\": \"a\", \"function\": {\"name\": \"now\", \"arguments\": {}}},"
+      "  {\"id\": \"b\", \"function\": {\"name\": \"here\", \"arguments\": {}}}]},"
+      " {\"role\": \"tool\", \"tool_call_id\": \"a\", \"content\": \"noon\"},"
+      " {\"role\": \"tool\", \"tool_call_id\": \"b\", \"content\": \"Bern\"},"
+      " {\"role\": \"assistant\", \"content\": \"Noon in Bern.\"},"
+      " {\"role\": \"tool\", \"tool_call_id\": \"c\", \"content\": \"late\"}]",
+      NULL);
+  g_autoptr (JsonArray) adapted = NULL;
+  JsonObject *results;
+
+  if (f->model == NULL)
+    {
+      g_test_skip ("stories260K.gguf was not found");
+      return;
+    }
+  adapted = atl_chat_tools_adapt (f->model, json_node_get_array (node), NULL);
+  g_assert_cmpuint (json_array_get_length (adapted), ==, 5);
+  results = json_array_get_object_element (adapted, 2);
+  g_assert_cmpstr (json_object_get_string_member (results, "role"), ==, "user");
+  g_assert_cmpstr (json_object_get_string_member (results, "content"), ==,
+                   "<tool_response>\nnoon\n</tool_response>\n"
+                   "<tool_response>\nBern\n</tool_response>");
+  results = json_array_get_object_element (adapted, 4);
+  g_assert_cmpstr (json_object_get_string_member (results, "content"), ==,
+                   "<tool_response>\nlate\n</tool_response>");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -313,5 +348,6 @@ main (int argc, char **argv)
   ADD ("/tools/schemas", NULL, test_schemas);
   ADD ("/tools/probabilities", NULL, test_probs);
   ADD ("/tools/refusals", NULL, test_refusals);
+  ADD ("/tools/results", NULL, test_results);
   return g_test_run ();
 }

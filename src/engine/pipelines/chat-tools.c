@@ -97,18 +97,22 @@ fold_calls (JsonObject *message)
   json_object_remove_member (message, "tool_calls");
 }
 
-/* A tool's result becomes a message of the user. */
-static void
-fold_result (JsonObject *message)
+/* A tool's result becomes a message of the user, or a part of the one with the results before it
+ * (`before`, nullable): templates refuse two in a row. The message that has it. */
+static JsonObject *
+fold_result (JsonObject *message, JsonObject *before)
 {
-  g_autofree char *text = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
 
-  if (!g_str_equal (atl_json_string (message, "role", ""), "tool"))
-    return;
-  text = g_strdup_printf ("<tool_response>\n%s\n</tool_response>",
+  if (before != NULL)
+    g_string_append_printf (text, "%s\n", atl_json_string (before, "content", ""));
+  g_string_append_printf (text, "<tool_response>\n%s\n</tool_response>",
                           atl_json_string (message, "content", ""));
-  json_object_set_string_member (message, "role", "user");
-  json_object_set_string_member (message, "content", text);
+  if (before == NULL)
+    before = message;
+  json_object_set_string_member (before, "role", "user");
+  json_object_set_string_member (before, "content", text->str);
+  return before;
 }
 
 /* Puts `text` behind the system message, or makes one. */
@@ -225,16 +229,21 @@ atl_chat_tools_adapt (const AtlChatModel *self, JsonArray *messages, AtlToolSet 
   const AtlChatCaps *caps =
       atl_chat_template_caps (tools != NULL ? atl_chat_tools_template (self) : self->chat);
   JsonArray *adapted = json_array_new ();
+  JsonObject *results = NULL; /* the user's message that the last one was folded into */
 
   for (guint i = 0; i < json_array_get_length (messages); i++)
     {
       JsonObject *copy = copy_message (json_array_get_object_element (messages, i));
+      gboolean is_folded =
+          !caps->tool_responses && g_str_equal (atl_json_string (copy, "role", ""), "tool");
 
       if (!caps->tool_calls)
         fold_calls (copy);
-      if (!caps->tool_responses)
-        fold_result (copy);
-      json_array_add_object_element (adapted, copy);
+      results = is_folded ? fold_result (copy, results) : NULL;
+      if (results == NULL || results == copy)
+        json_array_add_object_element (adapted, copy);
+      else
+        json_object_unref (copy);
     }
   if (tools != NULL && !self->names_tools)
     {
