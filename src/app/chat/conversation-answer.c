@@ -8,7 +8,6 @@
 
 #include "app/chat/tool-card.h"
 #include "app/words.h"
-#include "base/json-bounded.h"
 #include "client/chat-job.h"
 #include "protocol/protocol.h"
 
@@ -19,71 +18,6 @@ static AtlStore *
 get_store (AtlConversation *self)
 {
   return atl_session_get_store (self->session);
-}
-
-/* --- What the engine is told --- */
-
-static void
-add_message (JsonBuilder *builder, const char *role, const char *content)
-{
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "role");
-  json_builder_add_string_value (builder, role);
-  json_builder_set_member_name (builder, "content");
-  json_builder_add_string_value (builder, content);
-  json_builder_end_object (builder);
-}
-
-char *
-atl_conversation_text_for_model (const AtlMessageItem *item)
-{
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  for (guint i = 0; i < item->attachments->len; i++)
-    {
-      const AtlAttachment *file = g_ptr_array_index (item->attachments, i);
-      const char *fence = strstr (file->text, "```") ? "~~~~~~" : "```";
-      g_string_append_printf (text, "File %s:\n%s\n%s\n%s\n\n", file->name, fence, file->text,
-                              fence);
-    }
-  g_string_append (text, item->content->str);
-  return g_strdup (text->str);
-}
-
-char *
-atl_conversation_one_message (const char *content)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonNode) root = NULL;
-
-  json_builder_begin_array (builder);
-  add_message (builder, "user", content);
-  json_builder_end_array (builder);
-  root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
-}
-
-char *
-atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-
-  json_builder_begin_array (builder);
-  if (self->system_prompt[0] != '\0')
-    add_message (builder, "system", self->system_prompt);
-  for (guint i = 0; i < self->path->len; i++)
-    {
-      AtlMessageItem *item = g_ptr_array_index (self->path, i);
-      g_autofree char *content = atl_conversation_text_for_model (item);
-      gboolean empty_answer = item->role == ATL_ROLE_ASSISTANT && *content == '\0';
-      if (!empty_answer)
-        add_message (builder, atl_role_name (item->role), content);
-      if (item == last)
-        break;
-    }
-  json_builder_end_array (builder);
-  g_autoptr (JsonNode) root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
 }
 
 /* --- The running answer --- */

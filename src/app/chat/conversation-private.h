@@ -1,6 +1,7 @@
 /* The fields that the parts of a conversation share: conversation.c keeps the messages,
  * conversation-settings.c draft and settings, conversation-answer.c makes answers,
- * conversation-wait.c waits with them for a model. */
+ * conversation-messages.c writes what the engine is told, conversation-wait.c waits with answers
+ * for a model. */
 #pragma once
 
 #include "app/chat/conversation.h"

@@ -1,0 +1,155 @@
+/* What the engine is told of a chat; without a model: answers are fed to the conversation as the
+ * engine's job would feed them. */
+#include "app-steps.h"
+
+#include "app/chat/tool-card.h"
+
+#define WEATHER "{\"city\": \"Bern\"}"
+
+/* "role:content" of each message that the next answer would see, with its calls and the id of the
+ * call that it answers, one a line; the caller's. */
+static char *
+told (AtlConversation *conversation, AtlMessageItem *last)
+{
+  g_autofree char *json = atl_conversation_to_messages (conversation, last);
+  g_autoptr (JsonNode) node = json_from_string (json, NULL);
+  g_autoptr (GString) lines = g_string_new (NULL);
+  JsonArray *messages = json_node_get_array (node);
+
+  for (guint i = 0; i < json_array_get_length (messages); i++)
+    {
+      JsonObject *message = json_array_get_object_element (messages, i);
+
+      g_string_append_printf (lines, "%s%s:%s", i > 0 ? "\n" : "",
+                              json_object_get_string_member (message, "role"),
+                              json_object_get_string_member (message, "content"));
+      if (json_object_has_member (message, "tool_calls"))
+        {
+          JsonNode *calls = json_object_get_member (message, "tool_calls");
+          g_autofree char *text = json_to_string (calls, FALSE);
+
+          g_string_append_printf (lines, " %s", text);
+        }
+      if (json_object_has_member (message, "tool_call_id"))
+        g_string_append_printf (lines, " <%s %s>",
+                                json_object_get_string_member (message, "tool_call_id"),
+                                json_object_get_string_member (message, "name"));
+    }
+  return g_strdup (lines->str);
+}
+
+static void
+assert_told (AtlConversation *conversation, AtlMessageItem *last, const char *expected)
+{
+  g_autofree char *lines = told (conversation, last);
+
+  g_assert_cmpstr (lines, ==, expected);
+}
+
+/* Many templates refuse two questions in a row. */
+static void
+test_unanswered (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+  g_autoptr (GError) failure = g_error_new (ATL_ERROR, ATL_ERROR_NO_MEMORY, "No memory.");
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  atl_conversation_set_system_prompt (chat, "Be kind.");
+  app_begin_turn (chat, "one");
+  atl_conversation_answer_text (chat, "only a thought", TRUE);
+  atl_conversation_answer_finish (chat, NULL);
+  app_begin_turn (chat, "two");
+  atl_conversation_answer_fail (chat, failure);
+  app_begin_turn (chat, "three");
+  assert_told (chat, app_message (chat, -2), "system:Be kind.\nuser:one\n\ntwo\n\nthree");
+  atl_conversation_answer_text (chat, "an answer", FALSE);
+  atl_conversation_answer_finish (chat, NULL);
+  app_begin_turn (chat, "four");
+  assert_told (chat, app_message (chat, -2),
+               "system:Be kind.\nuser:one\n\ntwo\n\nthree\nassistant:an answer\nuser:four");
+  atl_conversation_answer_finish (chat, NULL);
+  app_fixture_stop (&f);
+}
+
+static void
+test_calls (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+  g_autofree char *bern = atl_tool_card_to_text ("weather", WEATHER);
+  g_autofree char *basel = atl_tool_card_to_text ("time", "{}");
+  g_autofree char *one = g_strconcat ("I look.\n\n", bern, NULL);
+  g_autofree char *two = g_strconcat (bern, "\n\n", basel, NULL);
+  g_autofree char *raw = NULL;
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_exchange (chat, "Weather?", one);
+  /* Without a reply, as for a title, and where it is gone on with, it stays what it says. */
+  raw = g_strconcat ("user:Weather?\nassistant:", one, NULL);
+  assert_told (chat, NULL, raw);
+  app_begin_turn (chat, "12 degrees");
+  assert_told (chat, app_message (chat, -2),
+               "user:Weather?\nassistant:I look. [{\"id\":\"call00000\",\"type\":\"function\","
+               "\"function\":{\"name\":\"weather\",\"arguments\":{\"city\":\"Bern\"}}}]\n"
+               "tool:12 degrees <call00000 weather>");
+  /* What is said to no answer belongs to the result. */
+  atl_conversation_answer_finish (chat, NULL);
+  app_begin_turn (chat, "and sunny");
+  assert_told (chat, app_message (chat, -2),
+               "user:Weather?\nassistant:I look. [{\"id\":\"call00000\",\"type\":\"function\","
+               "\"function\":{\"name\":\"weather\",\"arguments\":{\"city\":\"Bern\"}}}]\n"
+               "tool:12 degrees\n\nand sunny <call00000 weather>");
+  atl_conversation_answer_finish (chat, NULL);
+  atl_window_new_chat (f.window, 0);
+
+  chat = app_conversation (&f);
+  app_exchange (chat, "Both?", two);
+  app_exchange (chat, "12 degrees, noon", "Nice.");
+  assert_told (chat, NULL,
+               "user:Both?\nassistant: [{\"id\":\"call00000\",\"type\":\"function\","
+               "\"function\":{\"name\":\"weather\",\"arguments\":{\"city\":\"Bern\"}}},"
+               "{\"id\":\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"time\","
+               "\"arguments\":{}}}]\n"
+               "tool:12 degrees, noon <call00000 weather>\n"
+               "tool:12 degrees, noon <call00001 time>\nassistant:Nice.");
+  app_fixture_stop (&f);
+}
+
+/* What is no call (any more) stays text. */
+static void
+test_no_calls (void)
+{
+  static const char *const texts[] = {
+    "no call at all",
+    "```tool-call\nweather\n{\"city\": \n```\n",
+    "```tool-call\nweather\n{}",
+    "```tool-call\n\n{}\n```",
+    "```tool-call\nweather\n[1]\n```",
+    "```tool-call\nweather\n```",
+    "say ```tool-call\nweather\n{}\n```",
+    "```tool-call\nweather\n{}\n```\n```tool-call\nbroken\n```\n",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autofree char *rest = NULL;
+      g_autoptr (JsonArray) calls = atl_tool_card_calls (texts[i], &rest);
+
+      g_test_message ("%s", texts[i]);
+      g_assert_null (calls);
+      g_assert_null (rest);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/messages/unanswered", test_unanswered);
+  g_test_add_func ("/app/messages/calls", test_calls);
+  g_test_add_func ("/app/messages/no-calls", test_no_calls);
+  return g_test_run ();
+}
