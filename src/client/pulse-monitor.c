@@ -4,11 +4,12 @@
 
 #include "client/pulse-monitor.h"
 
-#include <string.h>
+#include "client/thread-states.h"
 
-#define MAX_TASKS_LOOKED_AT 256
 /* The thread wakes every ATL_PULSE_INTERVAL_MS; if it did not for so long, it could not. */
 #define STOOD_MS (2 * (gint64) ATL_PULSE_INTERVAL_MS)
+/* An engine that is not let is given as long as one that swaps. */
+#define MAX_STARVED_MS ((gint64) (ATL_PULSE_SWAPPING_MS - ATL_PULSE_DEAD_MS))
 
 struct _AtlPulseMonitor
 {
@@ -29,10 +30,17 @@ struct _AtlPulseMonitor
   guint serial;
   gint64 asked_at;      /* monotonic µs of the ping under way; 0: none */
   guint main_late_ms;   /* how late the engine's main loop was at the last answer */
+  guint n_late;         /* so many answers one after the other said that it is dead */
   gint64 awake_at;      /* monotonic µs of the last time that this thread did something */
   gint64 ping_stood_ms; /* of the ping under way this program stood still so long */
   gint64 late_stood_ms; /* the same of the time that the engine's main loop is late */
   AtlPulse reported;
+
+  /* Of both ends of the connection, at the last tick at which an answer was due. */
+  AtlThreadStates engine, own;
+  gint64 looked_at; /* monotonic µs; 0: none was due */
+  /* How long they were ready to go on and were not let, as above. */
+  gint64 ping_starved_ms, late_starved_ms;
 };
 
 typedef struct
@@ -92,31 +100,6 @@ report_pulse (AtlPulseMonitor *self, AtlPulse pulse)
   g_source_attach (source, self->owner_context);
 }
 
-/* Whether any thread of the process sits in an uninterruptible wait, as it does while its pages are
- * read back from the disk. A stopped process ('T') does not. */
-static gboolean
-is_waiting_for_disk (GPid pid)
-{
-  g_autofree char *folder = g_strdup_printf ("/proc/%d/task", (int) pid);
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  const char *name;
-
-  for (guint n = 0; dir != NULL && n < MAX_TASKS_LOOKED_AT && (name = g_dir_read_name (dir)); n++)
-    {
-      g_autofree char *path = g_build_filename (folder, name, "stat", NULL);
-      g_autofree char *stat = NULL;
-      const char *state;
-
-      if (!g_file_get_contents (path, &stat, NULL, NULL))
-        continue;
-      /* "123 (name) S ...": the name may hold anything, so look for the last bracket. */
-      state = strrchr (stat, ')');
-      if (state != NULL && state[1] == ' ' && state[2] == 'D')
-        return TRUE;
-    }
-  return FALSE;
-}
-
 /* First of all whenever the thread wakes. What stopped this program, the engine was stopped by as
  * well, or it has had no chance to answer. */
 static void
@@ -132,20 +115,60 @@ note_awake (AtlPulseMonitor *self)
   self->late_stood_ms += gap_ms;
 }
 
+/* On a machine with far more to compute than it can, an answer may wait for a processor, at either
+ * end: that is no silence. Looks only while an answer is due, and so misses the first second. */
+static void
+note_starved (AtlPulseMonitor *self)
+{
+  AtlThreadStates engine = self->engine, own = self->own;
+  gint64 gap_ms = (self->awake_at - self->looked_at) / 1000;
+  g_autofree char *folder = NULL;
+
+  if (self->asked_at == 0 && self->main_late_ms < ATL_PULSE_INTERVAL_MS)
+    {
+      self->looked_at = 0;
+      return;
+    }
+  folder = g_strdup_printf ("/proc/%d/task", (int) self->pid);
+  atl_thread_states_read (&self->engine, folder, NULL);
+  /* GLib's, which reads and writes for all connections. */
+  atl_thread_states_read (&self->own, "/proc/self/task", "gdbus");
+  if (self->looked_at != 0 && gap_ms < STOOD_MS &&
+      (atl_thread_states_are_starved (&engine, &self->engine, gap_ms) ||
+       atl_thread_states_are_starved (&own, &self->own, gap_ms)))
+    {
+      self->ping_starved_ms = MIN (self->ping_starved_ms + gap_ms, MAX_STARVED_MS);
+      self->late_starved_ms = MIN (self->late_starved_ms + gap_ms, MAX_STARVED_MS);
+    }
+  self->looked_at = self->awake_at;
+}
+
+static gint64
+late (const AtlPulseMonitor *self)
+{
+  return (gint64) self->main_late_ms - self->late_stood_ms - self->late_starved_ms;
+}
+
 /* Tells the owner what the last answers say: at each tick, and at each answer, so that an engine
  * that goes on is shown as such at once. */
 static void
 evaluate (AtlPulseMonitor *self)
 {
   gint64 now = g_get_monotonic_time ();
-  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 - self->ping_stood_ms : 0;
+  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 - self->ping_stood_ms -
+                                               self->ping_starved_ms
+                                         : 0;
+  gint64 late_ms = late (self);
 
-  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms - self->late_stood_ms);
+  /* It may have gone on since it said so. */
+  if (self->n_late < 2)
+    late_ms = MIN (late_ms, (gint64) ATL_PULSE_DEAD_MS - 1);
+  silent_ms = MAX (silent_ms, late_ms);
   if (silent_ms < ATL_PULSE_SILENT_MS)
     report_pulse (self, ATL_PULSE_ALIVE);
   else if (silent_ms < ATL_PULSE_DEAD_MS)
     report_pulse (self, ATL_PULSE_SILENT);
-  else if (silent_ms >= ATL_PULSE_SWAPPING_MS || !is_waiting_for_disk (self->pid))
+  else if (silent_ms >= ATL_PULSE_SWAPPING_MS || self->engine.n_waiting_for_disk == 0)
     report_pulse (self, ATL_PULSE_DEAD);
 }
 
@@ -164,6 +187,9 @@ ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
       /* Asked and answered since. */
       if (self->main_late_ms < ATL_PULSE_SILENT_MS && self->ping_stood_ms == 0)
         self->late_stood_ms = 0;
+      if (self->main_late_ms < ATL_PULSE_SILENT_MS && self->ping_starved_ms == 0)
+        self->late_starved_ms = 0;
+      self->n_late = late (self) >= (gint64) ATL_PULSE_DEAD_MS ? self->n_late + 1 : 0;
       if (serial == self->serial)
         {
           self->asked_at = 0;
@@ -179,11 +205,12 @@ tick_cb (gpointer user_data)
   AtlPulseMonitor *self = user_data;
 
   note_awake (self);
+  note_starved (self);
   evaluate (self);
   if (self->asked_at == 0)
     {
       self->asked_at = g_get_monotonic_time ();
-      self->ping_stood_ms = 0;
+      self->ping_stood_ms = self->ping_starved_ms = 0;
       g_atomic_int_inc (&self->ref_count);
       g_dbus_connection_call (self->connection, NULL, ATL_ENGINE_PATH, ATL_PULSE_INTERFACE, "Ping",
                               g_variant_new ("(u)", ++self->serial), G_VARIANT_TYPE ("(uu)"),
@@ -200,6 +227,9 @@ monitor_thread (gpointer data)
   g_autoptr (GSource) timer = g_timeout_source_new (ATL_PULSE_INTERVAL_MS);
 
   g_main_context_push_thread_default (self->context);
+  /* After the answers that have come: the first thing that this thread does when it is let again
+   * must not be to say that there was none. */
+  g_source_set_priority (timer, G_PRIORITY_LOW);
   g_source_set_callback (timer, tick_cb, self, NULL);
   g_source_attach (timer, self->context);
   g_main_loop_run (self->loop);

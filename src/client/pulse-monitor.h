@@ -1,7 +1,8 @@
 /* Watches an engine's heartbeat from a thread of its own, so that a busy window raises no alarm.
  *
  * Pings once a second. Without an answer for ATL_PULSE_SILENT_MS the engine is reported silent; for
- * ATL_PULSE_DEAD_MS, dead. An engine that waits for the disk (swapping) is given a minute instead.
+ * ATL_PULSE_DEAD_MS, dead. An engine that waits for the disk (swapping) is given a minute instead,
+ * and so is one that is ready to compute and is not let, on a machine that has far more to do.
  * Time in which this program itself stood still does not count: a terminal that stopped both with
  * Ctrl-Z, a computer that was asleep.
  *
