@@ -177,7 +177,7 @@ test_silent_device (void)
   g_assert_error (hung->error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
   g_test_message ("%s", hung->error->message);
   g_assert_nonnull (strstr (hung->error->message, "graphics card"));
-  g_assert_cmpstr (lost, ==, hung->error->message);
+  g_assert_true (g_str_has_prefix (hung->error->message, lost));
   g_assert_cmpuint (atl_client_get_crash_count (client, atl_model_get_key (model)), ==, 0);
   again = answer_new (atl_client_complete (client, model, "x", NULL));
   g_assert_true (answer_wait (again));
