@@ -6,6 +6,9 @@
 
 /* --- Plain rows --- */
 
+/* Further than for packed weights, of whose codes a row has fewer bytes. */
+#define PLAIN_FAR 6144
+
 /* Weights further on of one row that is read alone; of four, the rows that follow, which go into
  * the second-level cache, for four long rows fill the first. */
 INLINE void
@@ -14,7 +17,7 @@ ask_for_rows (guint n_w, const guint8 *at, gsize row_bytes, gsize n)
   for (gsize line = 0; line < n; line += 64)
     if (n_w == 1)
       {
-        __builtin_prefetch (at + PREFETCH_FAR + line, 0, 2);
+        __builtin_prefetch (at + PLAIN_FAR + line, 0, 2);
         __builtin_prefetch (at + PREFETCH_NEAR + line);
       }
     else
