@@ -307,7 +307,7 @@ atl_lora_group_refresh (AtlLoraGroup *self)
   const AtlPictureSettings *settings = settings_of (self);
 
   gtk_widget_set_visible (GTK_WIDGET (self),
-                          info != NULL && (info->abilities & ATL_PICTURE_LORA) != 0);
+                          info == NULL || (info->abilities & ATL_PICTURE_LORA) != 0);
   for (guint i = 0; i < self->rows->len; i++)
     adw_preferences_group_remove (ADW_PREFERENCES_GROUP (self), self->rows->pdata[i]);
   g_ptr_array_set_size (self->rows, 0);

@@ -250,6 +250,15 @@ show_seed_problem (AtlPictureAdvanced *self, gboolean is_wrong)
                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
 }
 
+/* An open lock where each picture gets a seed of its own. */
+static void
+show_lock (AtlPictureAdvanced *self, gboolean is_locked)
+{
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), is_locked);
+  gtk_button_set_icon_name (GTK_BUTTON (self->seed_lock),
+                            is_locked ? "changes-prevent-symbolic" : "changes-allow-symbolic");
+}
+
 static void
 seed_cb (AtlPictureAdvanced *self)
 {
@@ -271,7 +280,7 @@ seed_cb (AtlPictureAdvanced *self)
     settings_of (self)->seed = (guint32) seed;
   settings_of (self)->seed_is_locked = is_locked;
   self->showing = TRUE;
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), is_locked);
+  show_lock (self, is_locked);
   self->showing = FALSE;
   tell (self);
 }
@@ -286,6 +295,7 @@ lock_cb (AtlPictureAdvanced *self)
   settings->seed_is_locked = gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (self->seed_lock));
   if (settings->seed_is_locked && settings->seed == 0)
     settings->seed = g_random_int ();
+  show_lock (self, settings->seed_is_locked);
   tell (self);
 }
 
@@ -304,7 +314,6 @@ add_seed (AtlPictureAdvanced *self, AdwExpanderRow *expander)
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->seed_entry), 10);
   gtk_widget_set_valign (self->seed_entry, GTK_ALIGN_CENTER);
   self->seed_lock = gtk_toggle_button_new ();
-  gtk_button_set_icon_name (GTK_BUTTON (self->seed_lock), "changes-prevent-symbolic");
   gtk_widget_add_css_class (self->seed_lock, "flat");
   gtk_widget_set_valign (self->seed_lock, GTK_ALIGN_CENTER);
   gtk_widget_set_tooltip_text (self->seed_lock, _ ("Keep this seed for the next pictures"));
@@ -328,7 +337,7 @@ show_seed (AtlPictureAdvanced *self)
   if (!g_str_equal (text, gtk_editable_get_text (GTK_EDITABLE (self->seed_entry))))
     gtk_editable_set_text (GTK_EDITABLE (self->seed_entry), text);
   show_seed_problem (self, FALSE);
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), settings->seed_is_locked);
+  show_lock (self, settings->seed_is_locked);
 }
 
 /* --- Negative prompt --- */

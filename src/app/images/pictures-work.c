@@ -299,7 +299,7 @@ atl_pictures_session_work (AtlPicturesSession *self)
 gboolean
 atl_pictures_session_create (AtlPicturesSession *self)
 {
-  const AtlPictureSettings *settings = self->settings;
+  AtlPictureSettings *settings = self->settings;
 
   if (self->model == NULL)
     return FALSE;
@@ -311,10 +311,13 @@ atl_pictures_session_create (AtlPicturesSession *self)
                              _ ("Drawing is paused: what you create waits until you press Go on."));
   for (guint i = 0; i < settings->loras->len; i++)
     atl_known_loras_note (self->session, ((AtlPictureLora *) settings->loras->pdata[i])->path);
+  /* Remembered, so that the lock keeps the seeds of what was made last and not some others. */
+  if (!settings->seed_is_locked)
+    settings->seed = g_random_int ();
   for (guint i = 0; i < settings->count; i++)
     {
-      guint32 seed = settings->seed_is_locked ? settings->seed + i : g_random_int ();
-      g_autoptr (AtlPictureTask) task = atl_picture_task_new (self->model, settings, seed);
+      g_autoptr (AtlPictureTask) task =
+          atl_picture_task_new (self->model, settings, settings->seed + i);
 
       atl_picture_queue_append (self->queue, task);
     }

@@ -92,7 +92,8 @@ atl_start_group_refresh (AtlStartGroup *self)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   const AtlPictureSettings *settings = settings_of (self);
-  guint abilities = info != NULL ? info->abilities : 0;
+  /* Nothing moves when a model comes: most of them begin with a picture. */
+  guint abilities = info != NULL ? info->abilities : ATL_PICTURE_IMAGE;
   gboolean has_start = settings->start != NULL;
   gboolean masks = has_start && (abilities & ATL_PICTURE_MASK) != 0;
   g_autofree char *extend = extend_words (settings);
