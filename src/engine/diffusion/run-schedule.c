@@ -121,9 +121,11 @@ atl_run_set_flow_steps (
 guint
 atl_run_flow_start (const AtlRun *run, const AtlSchedule *schedule, double strength)
 {
-  double n = atl_schedule_n_calls (schedule);
+  guint n_calls = atl_schedule_n_calls (schedule), per = atl_schedule_calls_per_step (schedule);
+  /* Whole steps: in the middle of one a solver of second order lacks its first half. */
+  double n = (n_calls + per - 1) / per;
 
-  return (guint) MAX (n - MIN (n * strength, n), 0);
+  return MIN ((guint) MAX (n - MIN (n * strength, n), 0) * per, n_calls);
 }
 
 gboolean

@@ -147,7 +147,8 @@ atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu
  * before any shift. */
 gboolean atl_run_set_flow_steps (
     AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error);
-/* Where a walk from a picture begins in flow matching: n - n * strength, cut to a whole number. */
+/* The call that a walk from a picture begins with in flow matching: n - n * strength of the n steps
+ * are left out, cut to a whole number. */
 guint atl_run_flow_start (const AtlRun *run, const AtlSchedule *schedule, double strength);
 
 /* What the denoiser says, guidance included. `out` has x's shape. */
