@@ -126,6 +126,13 @@ test_references (void)
 
       drop (&f, path);
       app_assert_soon (app_draft (&f)->references->len == i + 1);
+      /* The result has the first one's shape, and a person's own after that. */
+      if (i == 0)
+        {
+          g_assert_cmpstr (app_draft (&f)->shape, ==, "");
+          app_draft (&f)->width = app_draft (&f)->height = 96;
+        }
+      g_assert_cmpuint (app_draft (&f)->width, ==, 96);
     }
   check_order (&f, "one.png, two.png, three.png");
   app_assert_soon (gtk_widget_get_mapped (group));

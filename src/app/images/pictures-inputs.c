@@ -126,6 +126,7 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
 {
   AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
   const AtlModelInfo *info = atl_pictures_session_get_info (self);
+  gboolean shapes = TRUE;
 
   if ((abilities (self) & ATL_PICTURE_BEGINS) == 0)
     {
@@ -133,6 +134,8 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
           settings->references->len > 0)
         g_ptr_array_remove_index (settings->references, 0);
       g_ptr_array_add (settings->references, g_strdup (path));
+      /* The result has the first one's shape. */
+      shapes = settings->references->len == 1;
     }
   else
     {
@@ -143,9 +146,12 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
           settings->start = g_strdup (path);
         }
     }
-  atl_set_string (&settings->shape, "");
-  atl_picture_settings_fit (info, file->full_width, file->full_height, &settings->width,
-                            &settings->height);
+  if (shapes)
+    {
+      atl_set_string (&settings->shape, "");
+      atl_picture_settings_fit (info, file->full_width, file->full_height, &settings->width,
+                                &settings->height);
+    }
   atl_pictures_session_take_settings (self, settings);
 }
 
