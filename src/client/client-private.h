@@ -52,9 +52,10 @@ struct _AtlClient
   guint next_request;
   GHashTable *crashes; /* key -> count */
 
-  AtlPictureRates *rates; /* (owned) */
-  AtlKeptChats *kept;     /* (owned) (nullable) */
-  GPtrArray *handed;      /* files of conversations that the engine has: client-keep.c */
+  AtlPictureRates *rates;    /* (owned) */
+  GHashTable *picture_sizes; /* of files that were read: path -> guint[2], for their price */
+  AtlKeptChats *kept;        /* (owned) (nullable) */
+  GPtrArray *handed;         /* files of conversations that the engine has: client-keep.c */
 };
 
 struct _AtlModel

@@ -70,6 +70,7 @@ atl_client_finalize (GObject *object)
   g_ptr_array_unref (self->handed);
   atl_kept_chats_free (self->kept);
   atl_picture_rates_free (self->rates);
+  g_hash_table_unref (self->picture_sizes);
   g_main_context_unref (self->context);
   G_OBJECT_CLASS (atl_client_parent_class)->finalize (object);
 }
@@ -134,6 +135,7 @@ atl_client_init (AtlClient *self)
   g_queue_init (&self->waiting);
   atl_client_init_keeping (self);
   self->rates = atl_picture_rates_new ();
+  self->picture_sizes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
 }
 
 AtlClient *

@@ -41,10 +41,14 @@ atl_picture_file_unref (AtlPictureFile *self)
 
 /* --- Reading --- */
 
+/* More than a page refers to at a time; what is forgotten counts as large. */
+#define MAX_SIZES 1000u
+
 typedef struct
 {
   AtlRequest request;
   AtlPictureRequest *input;
+  char *path; /* (nullable) */
   guint max_side;
   GUnixFDList *fds;   /* (nullable) once opened */
   GSource *cancelled; /* (nullable) */
@@ -57,6 +61,7 @@ reading_free (gpointer data)
 
   atl_picture_request_unref (self->input);
   g_clear_object (&self->fds);
+  g_free (self->path);
   g_free (self);
 }
 
@@ -96,6 +101,16 @@ file_from_reply (Reading *self, GVariant *reply, GError **error)
 }
 
 static void
+note_size (AtlClient *client, const char *path, const AtlPictureFile *file)
+{
+  guint size[] = { file->full_width, file->full_height };
+
+  if (g_hash_table_size (client->picture_sizes) >= MAX_SIZES)
+    g_hash_table_remove_all (client->picture_sizes);
+  g_hash_table_replace (client->picture_sizes, g_strdup (path), g_memdup2 (size, sizeof size));
+}
+
+static void
 read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
@@ -112,6 +127,8 @@ read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   atl_client_remove_request (client, &self->request);
   if (reply != NULL)
     file = file_from_reply (self, reply, &error);
+  if (file != NULL && self->path != NULL)
+    note_size (client, self->path, file);
   if (file != NULL)
     g_task_return_pointer (task, file, (GDestroyNotify) atl_picture_file_unref);
   else
@@ -207,6 +224,7 @@ atl_client_read_picture_async (AtlClient *self,
   g_task_set_source_tag (task, atl_client_read_picture_async);
   reading = g_new0 (Reading, 1);
   reading->max_side = max_side;
+  reading->path = g_strdup (path);
   reading->input = atl_picture_request_new (g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0));
   if (path != NULL)
     atl_picture_request_add_file (reading->input, ATL_CREATE_IMAGE, path);

@@ -191,7 +191,7 @@ ask (gpointer owner)
     g_variant_builder_add (&files, "(sh)", self->names->pdata[i], (gint32) i);
   atl_job_call (job, self->method,
                 g_variant_new ("(uu@a{sv}a(sh))", job->request.id, job->model->id,
-                               atl_picture_request_make_settings (self->asked), &files),
+                               atl_picture_request_make_settings (self->asked, NULL), &files),
                 self->fds);
   if (self->is_paused)
     send_pause (self);

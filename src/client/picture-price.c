@@ -82,10 +82,11 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   else if (client->process == NULL)
     g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", client->sentence);
   else
-    atl_engine_process_call (client->process, "PricePicture",
-                             g_variant_new ("(u@a{sv})", self->model->id,
-                                            atl_picture_request_make_settings (self->request)),
-                             "(a{sv})", NULL, priced_cb, g_object_ref (task));
+    atl_engine_process_call (
+        client->process, "PricePicture",
+        g_variant_new ("(u@a{sv})", self->model->id,
+                       atl_picture_request_make_settings (self->request, client->picture_sizes)),
+        "(a{sv})", NULL, priced_cb, g_object_ref (task));
 }
 
 void

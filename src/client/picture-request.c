@@ -150,9 +150,9 @@ atl_picture_request_get_settings (AtlPictureRequest *self)
 }
 
 GVariant *
-atl_picture_request_make_settings (AtlPictureRequest *self)
+atl_picture_request_make_settings (AtlPictureRequest *self, GHashTable *sizes)
 {
-  GVariantBuilder loras, inputs;
+  GVariantBuilder loras, inputs, known;
   guint64 lora_bytes = 0;
   GVariantDict dict;
 
@@ -177,9 +177,19 @@ atl_picture_request_make_settings (AtlPictureRequest *self)
       g_variant_builder_close (&loras);
     }
   g_variant_builder_init (&inputs, G_VARIANT_TYPE_STRING_ARRAY);
+  g_variant_builder_init (&known, G_VARIANT_TYPE ("a(uu)"));
   for (guint i = 0; i < self->inputs->len; i++)
-    g_variant_builder_add (&inputs, "s", ((Input *) self->inputs->pdata[i])->role);
+    {
+      const Input *input = self->inputs->pdata[i];
+      const guint *size =
+          sizes != NULL && input->path != NULL ? g_hash_table_lookup (sizes, input->path) : NULL;
+
+      g_variant_builder_add (&inputs, "s", input->role);
+      g_variant_builder_add (&known, "(uu)", size != NULL ? size[0] : input->width,
+                             size != NULL ? size[1] : input->height);
+    }
   g_variant_dict_insert_value (&dict, ATL_PRICE_INPUTS, g_variant_builder_end (&inputs));
+  g_variant_dict_insert_value (&dict, ATL_PRICE_SIZES, g_variant_builder_end (&known));
   g_variant_dict_insert (&dict, ATL_PRICE_LORA_BYTES, "t", lora_bytes);
   if (self->loras->len > 0)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&loras));

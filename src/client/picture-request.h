@@ -41,9 +41,10 @@ void atl_picture_request_add_lora (AtlPictureRequest *self, const char *path, do
 
 GVariant *atl_picture_request_get_settings (AtlPictureRequest *self); /* borrowed */
 
-/* The settings as the engine takes them, with the LoRAs' names and strengths and the roles
- * of its inputs; floating. */
-GVariant *atl_picture_request_make_settings (AtlPictureRequest *self);
+/* The settings as the engine takes them, with the LoRAs' names and strengths and the roles and
+ * sizes of its inputs; floating. `sizes` (nullable): of files, as far as known, path -> guint[2].
+ */
+GVariant *atl_picture_request_make_settings (AtlPictureRequest *self, GHashTable *sizes);
 
 /* Opens its files for the engine behind what `fds` and `names` have already. Waits for the disk: on
  * a worker. ATL_ERROR_NOT_FOUND, ATL_ERROR_BAD_FILE, ATL_ERROR_NO_MEMORY in words. */

@@ -242,6 +242,7 @@ G_BEGIN_DECLS
  * ATL_INFO_NEEDED_BYTES, _FREE_BYTES, _FITS, _FIT_WORDS, _RUNS_ON. */
 #define ATL_PRICE_LORA_BYTES "lora-bytes" /* t: of the files of ATL_MADE_LORAS */
 #define ATL_PRICE_INPUTS "inputs"         /* as: ATL_CREATE_IMAGE, _MASK, _REFERENCE */
+#define ATL_PRICE_SIZES "input-sizes"     /* a(uu): width and height of each; 0, 0: not known */
 #define ATL_PRICE_IS_FRUGAL "is-frugal"   /* b: its parts are loaded one after the other */
 #define ATL_PRICE_FIT_WIDTH "fit-width"   /* u: the largest that would fit; 0: none, or it fits */
 #define ATL_PRICE_FIT_HEIGHT "fit-height" /* u */

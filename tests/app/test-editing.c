@@ -11,6 +11,7 @@
 #include "app/images/reference-group.h"
 #include "app/images/start-group.h"
 #include "app/words.h"
+#include "client/client-private.h"
 #include "media/picture.h"
 
 #define WAIT_S 60
@@ -102,6 +103,24 @@ row_titled (GtkWidget *group, const char *title)
   return row;
 }
 
+/* The price is asked for with the sizes of pictures that were looked at. */
+static void
+check_size_is_known (AppFixture *f)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (app_pictures (f));
+  AtlClient *client = atl_session_get_client (f->session);
+  g_autoptr (AtlPictureRequest) request = atl_picture_prepare_price (app_draft (f), info);
+  g_autoptr (GVariant) asked =
+      g_variant_ref_sink (atl_picture_request_make_settings (request, client->picture_sizes));
+  g_autoptr (GVariant) sizes = atl_dict_lookup (asked, ATL_PRICE_SIZES, "a(uu)");
+  guint width, height;
+
+  g_assert_cmpuint (g_variant_n_children (sizes), ==, 1);
+  g_variant_get_child (sizes, 0, "(uu)", &width, &height);
+  g_assert_cmpuint (width, ==, 72);
+  g_assert_cmpuint (height, ==, 64);
+}
+
 static void
 check_focus (AppFixture *f, GtkWidget *row)
 {
@@ -131,6 +150,7 @@ test_references (void)
         {
           g_assert_cmpstr (app_draft (&f)->shape, ==, "");
           app_draft (&f)->width = app_draft (&f)->height = 96;
+          check_size_is_known (&f);
         }
       g_assert_cmpuint (app_draft (&f)->width, ==, 96);
     }
@@ -215,7 +235,8 @@ test_begins (void)
 static void
 check_request (AtlPictureRequest *request, const char *const *expected)
 {
-  g_autoptr (GVariant) asked = g_variant_ref_sink (atl_picture_request_make_settings (request));
+  g_autoptr (GVariant) asked =
+      g_variant_ref_sink (atl_picture_request_make_settings (request, NULL));
   g_autoptr (GVariant) roles = atl_dict_lookup (asked, ATL_PRICE_INPUTS, "as");
   g_autofree const char **names =
       roles != NULL ? g_variant_get_strv (roles, NULL) : g_new0 (const char *, 1);

@@ -88,10 +88,65 @@ test_fills (void)
   g_assert_true (atl_picture_check_fills (&traits, "Flux.1", FALSE, FALSE, &error));
 }
 
+static double
+work_of (World *world, guint model, const FamilyModel *family, guint reference)
+{
+  g_autoptr (GVariant) own = g_variant_ref_sink (g_variant_new_parsed (family->settings));
+  g_autoptr (GVariant) price = NULL, work = NULL, step = NULL;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, own);
+  g_variant_dict_insert (&dict, "width", "u", 64);
+  g_variant_dict_insert (&dict, "height", "u", 64);
+  g_variant_dict_insert (&dict, "steps", "u", 2);
+  g_variant_dict_insert_value (&dict, ATL_PRICE_SIZES,
+                               g_variant_new_parsed ("[(%u, %u)]", reference, reference));
+  price = world_price_of (world, model, g_variant_dict_end (&dict), family->inputs);
+  work = atl_dict_lookup (price, ATL_MADE_WORK, "a{sv}");
+  step = atl_dict_lookup (work, ATL_WORK_STEP, "d");
+  return g_variant_get_double (step);
+}
+
+/* A picture to follow costs what it is brought to: small ones stay small, large ones do not get
+ * larger than what the model was trained for, which one of no known size counts as. */
+static void
+test_reference_price (void)
+{
+  const FamilyModel *family = NULL;
+  g_autofree char *folder = NULL;
+  g_autoptr (GError) error = NULL;
+  double small, large, unknown;
+  guint model;
+  World world;
+
+  for (guint i = 0; i < family_models_n (); i++)
+    if (g_str_equal (family_model (i)->name, "flux2-reference"))
+      family = family_model (i);
+  folder = family_model_folder (family);
+  if (folder == NULL)
+    {
+      g_test_skip ("no golden cases of flux2: this case did not run");
+      return;
+    }
+  world_open (&world, atl_devices_new (FALSE, NULL, &error));
+  g_assert_no_error (error);
+  model = world_load (&world, folder, "{'device': <'cpu'>}", &error);
+  g_assert_no_error (error);
+  small = work_of (&world, model, family, 64);
+  large = work_of (&world, model, family, 4000);
+  unknown = work_of (&world, model, family, 0);
+  g_assert_cmpfloat (small, <, large / 4);
+  g_assert_cmpfloat (large, ==, unknown);
+  g_assert_cmpfloat (work_of (&world, model, family, G_MAXUINT32), ==, unknown);
+  world_close (&world);
+  patched_model_remove (folder);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/prompts/reference-price", test_reference_price);
   g_test_add_func ("/prompts/fills", test_fills);
   for (guint i = 0; i < family_models_n (); i++)
     {

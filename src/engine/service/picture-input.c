@@ -300,9 +300,21 @@ add_input (GPtrArray *inputs,
   return array != NULL;
 }
 
-/* In the size that its family wants, else at its own shape, no larger than what the model was
- * trained for. The first one's size becomes that of `settings` (nullable), where none is asked for.
- */
+void
+atl_picture_reference_size (
+    AtlDiffusionModel *model, guint own_width, guint own_height, gint64 *width, gint64 *height)
+{
+  const AtlTraits *traits = atl_diffusion_model_traits (model);
+  const AtlDiffusionFamily *family = atl_diffusion_model_family (model);
+  g_autoptr (AtlSettings) none = atl_settings_new ();
+
+  if (family->reference_size != NULL)
+    family->reference_size (traits, own_width, own_height, width, height);
+  else
+    atl_picture_choose_size (none, traits, own_width, own_height, width, height);
+}
+
+/* The first one's size becomes that of `settings` (nullable), where none is asked for. */
 static gboolean
 add_reference (GPtrArray *inputs,
                const AtlPicture *picture,
@@ -311,16 +323,10 @@ add_reference (GPtrArray *inputs,
                AtlSettings *settings,
                GError **error)
 {
-  const AtlTraits *traits = atl_diffusion_model_traits (model);
-  const AtlDiffusionFamily *family = atl_diffusion_model_family (model);
-  g_autoptr (AtlSettings) none = atl_settings_new ();
   g_autofree char *name = g_strdup_printf ("image_%u", number);
   gint64 width, height;
 
-  if (family->reference_size != NULL)
-    family->reference_size (traits, picture->width, picture->height, &width, &height);
-  else
-    atl_picture_choose_size (none, traits, picture->width, picture->height, &width, &height);
+  atl_picture_reference_size (model, picture->width, picture->height, &width, &height);
   if (number == 1 && settings != NULL && !atl_settings_has (settings, ATL_MADE_WIDTH) &&
       !atl_settings_has (settings, ATL_MADE_HEIGHT))
     {

@@ -309,11 +309,27 @@ atl_picture_judge (AtlService *service,
 
 /* --- PricePicture --- */
 
-/* Pictures to begin with count by their size, and are not read. */
-static void
-add_blank_inputs (
-    GPtrArray *inputs, GVariant *roles, const AtlTraits *traits, gint64 width, gint64 height)
+/* Of the input at `at`; FALSE where nobody said it, or no picture is as large as that. */
+static gboolean
+known_size (GVariant *sizes, gsize at, guint *width, guint *height)
 {
+  *width = *height = 0;
+  if (sizes != NULL && at < g_variant_n_children (sizes))
+    g_variant_get_child (sizes, at, "(uu)", width, height);
+  return *width > 0 && *height > 0 && MAX (*width, *height) <= ATL_MAX_INPUT_SIDE;
+}
+
+/* Pictures to begin with count by their size, and are not read; those to follow whose size is not
+ * known count as large as what the model was trained for. */
+static void
+add_blank_inputs (GPtrArray *inputs,
+                  GVariant *roles,
+                  GVariant *sizes,
+                  AtlDiffusionModel *model,
+                  gint64 width,
+                  gint64 height)
+{
+  const AtlTraits *traits = atl_diffusion_model_traits (model);
   gsize n = g_variant_n_children (roles);
   guint n_references = 0;
 
@@ -326,9 +342,13 @@ add_blank_inputs (
         {
           g_autofree char *name = g_strdup_printf ("image_%u", ++n_references);
           gint64 side = MAX (traits->side / traits->multiple, 1u) * traits->multiple;
+          gint64 w = side, h = side;
+          guint own_w, own_h;
 
+          if (known_size (sizes, i, &own_w, &own_h))
+            atl_picture_reference_size (model, own_w, own_h, &w, &h);
           g_ptr_array_add (inputs,
-                           atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side }));
+                           atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, h, w }));
         }
       else if (atl_arrays_find (inputs, role) == NULL &&
                (g_str_equal (role, ATL_CREATE_IMAGE) || g_str_equal (role, ATL_CREATE_MASK)))
@@ -346,6 +366,7 @@ price (AtlJob *job, GError **error)
   g_autoptr (AtlSettings) settings = atl_settings_new ();
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
   g_autoptr (GVariant) roles = atl_dict_lookup (job->draw.settings, ATL_PRICE_INPUTS, "as");
+  g_autoptr (GVariant) sizes = atl_dict_lookup (job->draw.settings, ATL_PRICE_SIZES, "a(uu)");
   g_auto (AtlPictureFit) fit = { 0 };
   AtlPicturePlace place = atl_picture_place (slot);
   const AtlTraits *traits;
@@ -368,7 +389,7 @@ price (AtlJob *job, GError **error)
     return FALSE;
   atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
   if (roles != NULL)
-    add_blank_inputs (inputs, roles, traits, width, height);
+    add_blank_inputs (inputs, roles, sizes, slot->pictures, width, height);
   if (!atl_picture_check_fills (traits, atl_diffusion_model_family (slot->pictures)->words,
                                 atl_arrays_find (inputs, ATL_CREATE_IMAGE) != NULL,
                                 atl_arrays_find (inputs, ATL_CREATE_MASK) != NULL, error) ||

@@ -37,6 +37,10 @@ AtlArray *atl_picture_input_array (const AtlPicture *picture,
                                    GError **error);
 /* Files of Create and ReadPicture into the job: rooms, pictures. */
 gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error);
+/* What a picture to follow, of that size, is brought to: the size that its family wants, else its
+ * own shape, no larger than what the model was trained for. */
+void atl_picture_reference_size (
+    AtlDiffusionModel *model, guint own_width, guint own_height, gint64 *width, gint64 *height);
 /* The job's pictures into `inputs`, under the names and in the sizes that the family takes, and the
  * size of the result into the settings. Errors in words. */
 gboolean
