@@ -437,78 +437,6 @@ test_lora (void)
 }
 
 static gboolean
-is_entry_of_seed (GtkWidget *widget, gconstpointer data)
-{
-  return gtk_entry_get_input_purpose (GTK_ENTRY (widget)) == GTK_INPUT_PURPOSE_DIGITS;
-}
-
-/* What is no seed is said in words, and what is none at all is random. */
-static void
-test_seed (void)
-{
-  static const char *const wrong[] = { "-5", "4294967296", "100000000000000000000", "7.5", "text" };
-  AppFixture f;
-  GtkWidget *entry, *row;
-
-  app_start_drawing (&f);
-  entry = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_ENTRY, is_entry_of_seed, NULL);
-  g_assert_nonnull (entry);
-  row = gtk_widget_get_ancestor (entry, ADW_TYPE_ACTION_ROW);
-  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
-    {
-      gtk_editable_set_text (GTK_EDITABLE (entry), "77");
-      gtk_editable_set_text (GTK_EDITABLE (entry), wrong[i]);
-      g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==,
-                       "A whole number from 0 to 4294967295");
-    }
-  gtk_editable_set_text (GTK_EDITABLE (entry), "4294967295");
-  g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==, "");
-  g_assert_true (app_draft (&f)->seed_is_locked);
-  g_assert_cmpuint (app_draft (&f)->seed, ==, G_MAXUINT32);
-  gtk_editable_set_text (GTK_EDITABLE (entry), "");
-  g_assert_false (app_draft (&f)->seed_is_locked);
-  app_fixture_stop (&f);
-}
-
-/* The lock keeps the seeds of what was made last, all of them, and looks open until it is shut. */
-static void
-test_seed_lock (void)
-{
-  AtlPictureQueue *queue;
-  GtkWidget *entry, *lock;
-  guint32 seeds[2];
-  AppFixture f;
-
-  app_start_drawing (&f);
-  atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
-  app_set_up_picture (&f, "one to keep", 2, 2);
-  queue = atl_pictures_session_get_queue (app_pictures (&f));
-  entry = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_ENTRY, is_entry_of_seed, NULL);
-  lock = gtk_widget_get_next_sibling (entry);
-  g_assert_cmpstr (gtk_button_get_icon_name (GTK_BUTTON (lock)), ==, "changes-allow-symbolic");
-  app_create (&f);
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (lock), TRUE);
-  g_assert_cmpstr (gtk_button_get_icon_name (GTK_BUTTON (lock)), ==, "changes-prevent-symbolic");
-  app_create (&f);
-  for (guint i = 0; i < 4; i++)
-    {
-      g_autoptr (AtlPictureTask) task = g_list_model_get_item (G_LIST_MODEL (queue), i);
-
-      if (i < 2)
-        seeds[i] = atl_picture_task_get_seed (task);
-      else
-        g_assert_cmpuint (atl_picture_task_get_seed (task), ==, seeds[i - 2]);
-    }
-  g_assert_cmpuint (seeds[0], !=, seeds[1]);
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (lock), FALSE);
-  g_assert_cmpstr (gtk_button_get_icon_name (GTK_BUTTON (lock)), ==, "changes-allow-symbolic");
-  app_create (&f);
-  g_assert_cmpuint (app_draft (&f)->seed, !=, seeds[0]);
-  atl_picture_queue_clear (queue);
-  app_fixture_stop (&f);
-}
-
-static gboolean
 has_seed (gpointer f)
 {
   return app_draft (f)->seed_is_locked;
@@ -607,8 +535,6 @@ main (int argc, char **argv)
   app_add_case ("/images/unsaved", test_unsaved);
   app_add_case ("/images/paint", test_paint);
   app_add_case ("/images/extend", test_extend);
-  app_add_case ("/images/seed", test_seed);
-  app_add_case ("/images/seed-lock", test_seed_lock);
   app_add_case ("/images/restore", test_restore);
   app_add_case ("/images/lora", test_lora);
   app_add_case ("/images/no-picture", test_no_picture);

@@ -83,8 +83,8 @@ test_wan (void)
   g_assert_cmpint (n_inside, >, atl_array_n_elems (part) / 4);
 }
 
-/* A solver that asks twice a step begins with a whole step, not in the middle of one, where it would
- * leave the noise as it is. */
+/* A solver that asks twice a step begins with a whole step, not in the middle of one, where it
+ * would leave the noise as it is. */
 static void
 test_second_order (void)
 {

@@ -149,9 +149,10 @@ body_for (GPtrArray *models, GHashTable *reasons)
            "a part of another model."),
         reason, size);
   if (models->len == 1)
-    return g_strdup_printf (_ ("Use it where it is, or copy its %s into your models folder, so that "
-                               "it stays when the original goes."),
-                            size);
+    return g_strdup_printf (
+        _ ("Use it where it is, or copy its %s into your models folder, so that "
+           "it stays when the original goes."),
+        size);
   return g_strdup_printf (_ ("Choose which to add; the first is opened. Use them where they are, "
                              "or copy them (all: %s) into your models folder, so that they stay "
                              "when the originals go."),
