@@ -153,7 +153,7 @@ replace_infinity (const char *data, gsize size, char *copy)
   G_STATIC_ASSERT (sizeof word == sizeof number);
   if (g_strstr_len (data, (gssize) size, word) == NULL)
     return copy;
-  for (gsize i = 0; i + sizeof word <= size; i++)
+  for (gsize i = 0; i + sizeof word - 1 <= size; i++)
     {
       if (in_string && text[i] == '\\')
         i++;

@@ -221,6 +221,11 @@ test_json_infinity (void)
   g_assert_true (atl_json_double (o, "least", 0) < 0 && isinf (atl_json_double (o, "least", 0)));
   g_assert_cmpstr (atl_json_string (o, "Infinity", ""), ==, "\"Infinity");
   g_assert_cmpstr (atl_json_string (o, "half", ""), ==, "\357\277\275");
+  json_node_unref (root);
+  /* Up to the last byte. */
+  root = atl_json_parse ("-Infinity", 9, "text", &error);
+  g_assert_no_error (error);
+  g_assert_true (isinf (json_node_get_double (root)));
   g_assert_null (atl_json_parse ("[Infinite]", 10, "word", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
 }
