@@ -9,27 +9,10 @@
 
 static char *root, *fixed_store;
 
-void
-app_remove_tree (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *child = g_build_filename (path, name, NULL);
-      if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
-        app_remove_tree (child);
-      else
-        g_unlink (child);
-    }
-  g_rmdir (path);
-}
-
 static void
 remove_root (void)
 {
-  app_remove_tree (root);
+  remove_tree (root);
 }
 
 /* GTK 4.8 asks what lies below the pointer half a second after a tooltip changed, though the window
@@ -161,7 +144,7 @@ app_fixture_stop (AppFixture *f)
   g_object_run_dispose (G_OBJECT (f->session));
   g_clear_object (&f->session);
   if (!keeps_store)
-    app_remove_tree (f->dir);
+    remove_tree (f->dir);
   g_clear_pointer (&f->dir, g_free);
 }
 

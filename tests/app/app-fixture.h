@@ -11,6 +11,7 @@
 
 #include "app/application.h"
 #include "app/window/window-private.h"
+#include "remove-tree.h"
 
 /* Seconds that a test waits for what must come, beside everything else that a machine may do. */
 #define APP_PATIENCE_S 120
@@ -22,9 +23,6 @@ typedef struct
   AtlWindow *window;
   char *dir;
 } AppFixture;
-
-/* Deletes a folder and all in it; links are not followed. */
-void app_remove_tree (const char *path);
 
 /* Before g_test_run(): folders, locale, GTK without animations. */
 void app_fixture_init (int *argc, char ***argv);

@@ -103,6 +103,30 @@ app_check_window (AppCheck check, GtkWidget *window, const char *what, guint lea
   app_fixture_spin (50);
 }
 
+char *
+app_widget_place (GtkWidget *widget)
+{
+  GString *path = g_string_new (NULL);
+
+  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
+    {
+      const char *id = gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget));
+      g_string_append_printf (path, "%s%s%s < ", G_OBJECT_TYPE_NAME (widget), id ? "#" : "",
+                              id ? id : "");
+    }
+  return g_string_free (path, FALSE);
+}
+
+AtlModelEntry *
+app_wait_for_model (AppFixture *f, const char *name)
+{
+  g_autofree char *path = g_build_filename (atl_library_dir (), name, NULL);
+  AtlModelList *list = atl_session_get_models (f->session);
+
+  app_assert_soon (atl_model_list_find (list, path) != NULL);
+  return atl_model_list_find (list, path);
+}
+
 gboolean
 app_is_loaded (gpointer f)
 {

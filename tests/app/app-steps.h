@@ -5,6 +5,8 @@
 #include "app-fixture.h"
 
 #include "app/chat/conversation.h"
+#include "app/models/model-list.h"
+#include "hub/library.h"
 
 /* Of the window's chat page; borrowed. */
 AtlConversation *app_conversation (AppFixture *f);
@@ -24,6 +26,10 @@ void app_check_window (AppCheck check, GtkWidget *window, const char *what, guin
 /* A key pressed in `widget`, as far as its own controllers of the capture phase take keys: whether
  * one did. */
 gboolean app_press (GtkWidget *widget, guint key, GdkModifierType state);
+/* Where a widget is, for messages of tests; the caller's. */
+char *app_widget_place (GtkWidget *widget);
+/* Until the list of models has what the library calls so; its entry, borrowed. */
+AtlModelEntry *app_wait_for_model (AppFixture *f, const char *name);
 /* Whether a model is in use; `f` is the AppFixture. For app_fixture_wait(). */
 gboolean app_is_loaded (gpointer f);
 /* A question below the last message, and the empty answer that streams. */

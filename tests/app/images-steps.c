@@ -69,10 +69,21 @@ app_unpack_other (const char *family)
 }
 
 void
-app_unpack_models (void)
+app_begin_pictures (int *argc, char ***argv)
 {
+  app_fixture_init (argc, argv);
   app_models_dir = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
   unpack ((const char *const[]){ "sd15", "upscale", NULL });
+}
+
+int
+app_run_pictures (void)
+{
+  int status = g_test_run ();
+
+  remove_tree (app_models_dir);
+  g_clear_pointer (&app_models_dir, g_free);
+  return status;
 }
 
 void
@@ -186,15 +197,6 @@ app_check_start (AppFixture *f, GtkWidget *picture, const char *path)
   g_assert_false (shows_start (picture));
 }
 
-void
-app_remove_models (void)
-{
-  const char *argv[] = { "rm", "-rf", app_models_dir, NULL };
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
-                NULL);
-}
-
 /* --- Cases --- */
 
 static void
@@ -205,7 +207,7 @@ start_afresh (gpointer fixture, gconstpointer data)
   g_autoptr (GSettingsSchema) schema = NULL;
   g_auto (GStrv) keys = NULL;
 
-  app_remove_tree (folder);
+  remove_tree (folder);
   g_object_get (settings, "settings-schema", &schema, NULL);
   keys = g_settings_schema_list_keys (schema);
   for (guint i = 0; keys[i] != NULL; i++)

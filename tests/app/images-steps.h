@@ -8,13 +8,14 @@
 
 extern char *app_models_dir; /* where they are: sd15/, upscale/ */
 
-void app_unpack_models (void);
+/* For main(): app_fixture_init() and the models; and what it returns. */
+void app_begin_pictures (int *argc, char ***argv);
+int app_run_pictures (void);
 /* Another family of tests/golden beside them. */
 void app_unpack_more (const char *family);
 /* One that does not come with the source (ATELIER_GOLDEN_PATH, or ../shared/golden beside it).
  * FALSE where it is not there. */
 gboolean app_unpack_other (const char *family);
-void app_remove_models (void);
 /* The one that draws; the caller's. */
 char *app_draw_model (void);
 

@@ -382,16 +382,11 @@ test_large_letters (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   app_add_case ("/editing/references", test_references);
   app_add_case ("/editing/begins", test_begins);
   app_add_case ("/editing/roles", test_roles);
   app_add_case ("/editing/large-letters", test_large_letters);
   app_add_case ("/editing/not-lost", test_not_lost);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -16,20 +16,6 @@
 
 #define MAX_STEPS 400
 
-static char *
-where (GtkWidget *widget)
-{
-  GString *path = g_string_new (NULL);
-
-  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
-    {
-      const char *id = gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget));
-      g_string_append_printf (path, "%s%s%s < ", G_OBJECT_TYPE_NAME (widget), id ? "#" : "",
-                              id ? id : "");
-    }
-  return g_string_free (path, FALSE);
-}
-
 /* Arrows walk a list; the Tab key comes to one of its rows. Scrolled windows take the focus only
  * where nothing in them does. */
 static gboolean
@@ -64,7 +50,7 @@ expect_reached (GtkWidget *widget, GPtrArray *way, const char *what)
   if (gtk_widget_get_focusable (widget) && can_be_reached (widget) &&
       !is_reached_otherwise (widget) && !g_ptr_array_find (way, widget, NULL))
     {
-      g_autofree char *place = where (widget);
+      g_autofree char *place = app_widget_place (widget);
       g_test_message ("%s: the Tab key never comes to %s", what, place);
       g_test_fail ();
     }
@@ -89,7 +75,7 @@ walk (GtkWidget *window, GtkDirectionType direction, const char *what)
         return way;
       if (focus == NULL || g_ptr_array_find (way, focus, NULL))
         {
-          g_autofree char *place = focus ? where (focus) : g_strdup ("nothing");
+          g_autofree char *place = focus ? app_widget_place (focus) : g_strdup ("nothing");
           g_test_message ("%s: the Tab key is caught at %s", what, place);
           g_test_fail ();
           return way;
@@ -118,7 +104,7 @@ check (GtkWidget *window, const char *what, guint least)
     if (gtk_widget_get_ancestor (g_ptr_array_index (there, i), ATL_TYPE_CHAT_LIST_ROW) == NULL &&
         !g_ptr_array_find (back, g_ptr_array_index (there, i), NULL))
       {
-        g_autofree char *place = where (g_ptr_array_index (there, i));
+        g_autofree char *place = app_widget_place (g_ptr_array_index (there, i));
         g_test_message ("%s: not on the way back: %s", what, place);
         g_test_fail ();
       }

@@ -520,10 +520,7 @@ test_starter (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   app_add_case ("/images/starter", test_starter);
   app_add_case ("/images/narrow", test_narrow);
   app_add_case ("/images/fold", test_fold);
@@ -538,7 +535,5 @@ main (int argc, char **argv)
   app_add_case ("/images/restore", test_restore);
   app_add_case ("/images/lora", test_lora);
   app_add_case ("/images/no-picture", test_no_picture);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -312,7 +312,7 @@ test_kills (gconstpointer self)
       check_store (dir, i + 1, least);
       g_test_message ("round %u: %" G_GSIZE_FORMAT " bytes were due", i, least);
     }
-  app_remove_tree (root);
+  remove_tree (root);
 }
 
 /* Whether text and files are on the disk; then the window may be killed. */
@@ -375,7 +375,7 @@ lose_draft (const DraftCase *c)
   g_subprocess_wait (next, NULL, NULL);
   g_assert_true (g_subprocess_get_if_exited (next));
   g_assert_cmpint (g_subprocess_get_exit_status (next), ==, 0);
-  app_remove_tree (root);
+  remove_tree (root);
 }
 
 /* A quarter of the rounds for each of the chats: two windows a round. */

@@ -513,7 +513,7 @@ test_extra (void)
   g_assert_cmpint (g_mkdir (t5_folder, 0700), ==, 0);
   g_assert_cmpint (g_rename (weights, t5_encoder), ==, 0);
   g_assert_cmpint (g_rename (words, t5_words), ==, 0);
-  app_remove_tree (encoder);
+  remove_tree (encoder);
   app_fixture_start (&f);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
   g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
@@ -535,10 +535,7 @@ test_extra (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   app_unpack_more ("wan21");
   g_test_add_func ("/app/missing-parts/fetch", test_fetch);
   g_test_add_func ("/app/missing-parts/drop", test_drop);
@@ -546,7 +543,5 @@ main (int argc, char **argv)
   g_test_add_func ("/app/missing-parts/either-name", test_either_name);
   g_test_add_func ("/app/missing-parts/two-models", test_two_models);
   g_test_add_func ("/app/missing-parts/extra", test_extra);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -302,7 +302,7 @@ test_end_of_session (void)
   g_object_unref (session);
   app_assert_soon (list == NULL);
   g_assert_cmpuint (n, ==, 0);
-  app_remove_tree (dir);
+  remove_tree (dir);
 }
 
 int

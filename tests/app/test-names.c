@@ -48,20 +48,6 @@ is_named_twice (GtkWidget *widget)
                                            GTK_ACCESSIBLE_RELATION_LABELLED_BY);
 }
 
-static char *
-where (GtkWidget *widget)
-{
-  GString *path = g_string_new (NULL);
-
-  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
-    {
-      const char *id = gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget));
-      g_string_append_printf (path, "%s%s%s < ", G_OBJECT_TYPE_NAME (widget), id ? "#" : "",
-                              id ? id : "");
-    }
-  return g_string_free (path, FALSE);
-}
-
 static void
 check_names (GtkWidget *widget, guint *n)
 {
@@ -71,7 +57,7 @@ check_names (GtkWidget *widget, guint *n)
   if ((GTK_IS_SPIN_BUTTON (widget) || GTK_IS_ENTRY (widget) || gtk_widget_get_focusable (widget)) &&
       gtk_widget_get_can_focus (widget) && !is_part (widget))
     {
-      g_autofree char *place = where (widget);
+      g_autofree char *place = app_widget_place (widget);
       if (!has_name (widget) || is_named_twice (widget))
         {
           g_test_message ("%s: %s", has_name (widget) ? "two names" : "no name", place);

@@ -119,17 +119,12 @@ test_overflow (gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autofree char *name = g_strdup_printf ("/app/overflow/%s", cases[i].tensor);
 
       g_test_add_data_func (name, &cases[i], test_overflow);
     }
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -343,15 +343,6 @@ check_lacks (AppFixture *f, const char *model, const char *loras, const char *ex
   g_assert_cmpstr (words, ==, expected);
 }
 
-static gboolean
-knows_model (gpointer data)
-{
-  AppFixture *f = data;
-  g_autofree char *path = g_build_filename (atl_library_dir (), "Dreamy", NULL);
-
-  return atl_model_list_find (atl_session_get_models (f->session), path) != NULL;
-}
-
 /* Another model is told beside the LoRAs that are nowhere, and whether it is here. */
 static void
 test_lacks (void)
@@ -363,7 +354,7 @@ test_lacks (void)
   g_mkdir_with_parents (atl_library_dir (), 0755);
   g_assert_cmpint (symlink (model, other), ==, 0);
   app_start_drawing (&f);
-  g_assert_true (app_fixture_wait (knows_model, &f, WAIT_S));
+  app_wait_for_model (&f, "Dreamy");
   check_lacks (&f, NULL, NULL, NULL);
   check_lacks (&f, "MODEL", NULL, NULL);
   check_lacks (&f, NULL, "ink", "LoRAs of this picture that are not here: ink.");
@@ -520,11 +511,8 @@ test_lora_later (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
+  app_begin_pictures (&argc, &argv);
   g_test_add_func ("/app/page-actions/from-everywhere", test_page_actions);
-  app_unpack_models ();
   g_test_add_func ("/app/page-actions/upscale", test_upscale);
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
   g_test_add_func ("/app/page-actions/upscalers-kept", test_upscalers_kept);
@@ -533,7 +521,5 @@ main (int argc, char **argv)
   g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
   g_test_add_func ("/app/page-actions/lora-later", test_lora_later);
   g_test_add_func ("/app/page-actions/pasted", test_pasted);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

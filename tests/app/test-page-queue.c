@@ -187,7 +187,7 @@ test_foreign_file (void)
   g_assert_true (atl_window_shows_page (f.window, "images"));
   g_assert_cmpuint (atl_attached_files_get (files)->len, ==, 0);
   app_fixture_stop (&f);
-  app_remove_tree (dir);
+  remove_tree (dir);
 }
 
 /* Pictures that came into the folder while the program was closed are there at once. */
@@ -210,17 +210,12 @@ test_found_at_start (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   g_test_add_func ("/page-queue/found-at-start", test_found_at_start);
   g_test_add_func ("/page-queue/foreign-file", test_foreign_file);
   g_test_add_func ("/page-queue/paused", test_paused);
   g_test_add_func ("/page-queue/variations", test_variations);
   app_add_case ("/page-queue/seed", test_seed);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -11,15 +11,6 @@
 
 #define WAIT_S 60
 
-static gboolean
-is_listed (gpointer data)
-{
-  AppFixture *f = data;
-  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
-
-  return atl_model_list_find (atl_session_get_models (f->session), link) != NULL;
-}
-
 /* A folder of diffusers is one model, for pictures, and opens on this page. */
 static void
 test_library (void)
@@ -34,8 +25,7 @@ test_library (void)
   app_fixture_start (&f);
   /* Nothing was used before. */
   g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
-  g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
-  entry = atl_model_list_find (atl_session_get_models (f.session), link);
+  entry = app_wait_for_model (&f, "tiny");
   g_assert_cmpstr (entry->name, ==, "tiny");
   g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
   g_assert_true (entry->reference);
@@ -184,14 +174,9 @@ test_unloaded_name (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   g_test_add_func ("/picture-model/library", test_library);
   g_test_add_func ("/picture-model/unfit-lora", test_unfit_lora);
   g_test_add_func ("/picture-model/unloaded-name", test_unloaded_name);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

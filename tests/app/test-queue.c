@@ -119,7 +119,7 @@ test_kept (void)
   g_assert_false (atl_pictures_session_get_is_paused (app_pictures (&f)));
   app_fixture_stop (&f);
   app_fixture_use_store (NULL);
-  app_remove_tree (dir);
+  remove_tree (dir);
 }
 
 static gboolean
@@ -189,7 +189,7 @@ test_gone (void)
   g_assert_cmpstr (gtk_menu_button_get_label (GTK_MENU_BUTTON (button)), ==, "1 waits · 3 failed");
   app_fixture_stop (&f);
   app_fixture_use_store (NULL);
-  app_remove_tree (dir);
+  remove_tree (dir);
 }
 
 static gboolean
@@ -305,16 +305,11 @@ test_pause (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   g_test_add_func ("/queue/kept", test_kept);
   g_test_add_func ("/queue/gone", test_gone);
   g_test_add_func ("/queue/keys", test_keys);
   g_test_add_func ("/queue/clear", test_clear);
   g_test_add_func ("/queue/pause", test_pause);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

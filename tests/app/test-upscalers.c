@@ -176,13 +176,8 @@ test_last_stage (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  app_fixture_init (&argc, &argv);
-  app_unpack_models ();
+  app_begin_pictures (&argc, &argv);
   g_test_add_func ("/app/upscalers/button", test_button);
   g_test_add_func ("/app/upscalers/last-stage", test_last_stage);
-  status = g_test_run ();
-  app_remove_models ();
-  return status;
+  return app_run_pictures ();
 }

@@ -5,6 +5,23 @@
 
 #include "engine/convert/hf.h"
 
+static void
+add (AtlCheckpoint *cp, const char *key, const AtlMetaValue *value)
+{
+  g_assert_true (atl_checkpoint_add_meta (cp, key, value, NULL));
+}
+
+static void
+add_array (AtlCheckpoint *cp, const char *key, AtlMetaType type, gconstpointer elements, gsize n)
+{
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
+
+  value.v_array.elem_type = type;
+  value.v_array.n = n;
+  value.v_array.elems = (gpointer) elements;
+  add (cp, key, &value);
+}
+
 void
 hf_add_text (AtlCheckpoint *cp, const char *key, const char *text)
 {
@@ -12,53 +29,37 @@ hf_add_text (AtlCheckpoint *cp, const char *key, const char *text)
 
   value.v_string.chars = text;
   value.v_string.length = strlen (text);
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add (cp, key, &value);
 }
 
 void
 hf_add_number (AtlCheckpoint *cp, const char *key, double number)
 {
-  AtlMetaValue value = { .type = ATL_META_FLOAT, .v_float = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add (cp, key, &(AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = number });
 }
 
 void
 hf_add_whole (AtlCheckpoint *cp, const char *key, gint64 number)
 {
-  AtlMetaValue value = { .type = ATL_META_INT, .v_int = number };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add (cp, key, &(AtlMetaValue){ .type = ATL_META_INT, .v_int = number });
 }
 
 void
 hf_add_flag (AtlCheckpoint *cp, const char *key, gboolean flag)
 {
-  AtlMetaValue value = { .type = ATL_META_BOOL, .v_bool = flag };
-
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add (cp, key, &(AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = flag });
 }
 
 void
 hf_add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n)
 {
-  AtlMetaValue value = { .type = ATL_META_ARRAY };
-
-  value.v_array.elem_type = ATL_META_FLOAT;
-  value.v_array.n = n;
-  value.v_array.elems = (gpointer) numbers;
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add_array (cp, key, ATL_META_FLOAT, numbers, n);
 }
 
 void
 hf_add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n)
 {
-  AtlMetaValue value = { .type = ATL_META_ARRAY };
-
-  value.v_array.elem_type = ATL_META_STRING;
-  value.v_array.n = n;
-  value.v_array.elems = (gpointer) words;
-  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+  add_array (cp, key, ATL_META_STRING, words, n);
 }
 
 void
@@ -130,6 +131,18 @@ hf_translate_taken (AtlCheckpoint *hf)
   g_assert_no_error (error);
   atl_checkpoint_unref (hf);
   return cp;
+}
+
+void
+hf_expect_refused (AtlCheckpoint *hf, AtlError code, const char *word)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (atl_hf_translate (hf, &error));
+  g_assert_error (error, ATL_ERROR, (gint) code);
+  if (word != NULL)
+    g_assert_nonnull (strstr (error->message, word));
+  atl_checkpoint_unref (hf);
 }
 
 AtlCheckpoint *

@@ -36,6 +36,8 @@ void hf_check_numbers (
 guint64 hf_get_uint (const AtlCheckpoint *cp, const char *key);
 /* In GGUF's vocabulary; takes the checkpoint. */
 AtlCheckpoint *hf_translate_taken (AtlCheckpoint *hf);
+/* It is not, with this error, whose message has the word (nullable); takes the checkpoint. */
+void hf_expect_refused (AtlCheckpoint *hf, AtlError code, const char *word);
 /* Two layers of width 64, with four heads of queries and two of keys. */
 AtlCheckpoint *hf_make (const char *type);
 
