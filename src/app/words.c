@@ -60,6 +60,25 @@ atl_label_never_hyphenate (GtkLabel *label)
   gtk_label_set_attributes (label, attributes);
 }
 
+static void
+hyphenate_cb (GtkTextBuffer *buffer, GtkTextTag *tag)
+{
+  GtkTextIter start, end;
+
+  gtk_text_buffer_get_bounds (buffer, &start, &end);
+  gtk_text_buffer_apply_tag (buffer, tag, &start, &end);
+}
+
+void
+atl_text_never_hyphenate (GtkTextView *view)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (view);
+  GtkTextTag *tag = gtk_text_buffer_create_tag (buffer, NULL, "insert-hyphens", FALSE, NULL);
+
+  g_signal_connect (buffer, "changed", G_CALLBACK (hyphenate_cb), tag);
+  hyphenate_cb (buffer, tag);
+}
+
 char *
 atl_file_name_from_title (const char *title, const char *extension)
 {

@@ -32,6 +32,8 @@ char *atl_format_time (gint64 time_us);
 
 /* A word that is broken over lines gets no hyphen that was not written. */
 void atl_label_never_hyphenate (GtkLabel *label);
+/* The same for what is written in a text view, now and later. */
+void atl_text_never_hyphenate (GtkTextView *view);
 
 /* A name for files: `title` without separators and control characters, never empty, never hidden.
  * The caller's. */

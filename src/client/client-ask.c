@@ -1,4 +1,5 @@
-/* Questions with one answer: the ledger, what a file is, other strengths; and unloading. */
+/* Questions with one answer: the ledger, what a file is, whether a schema can be kept to, other
+ * strengths; and unloading. */
 #define G_LOG_DOMAIN "atl-client"
 
 #include "client/client-private.h"
@@ -167,6 +168,69 @@ AtlModelInfo *
 atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* --- Checking a schema and tools --- */
+
+static void
+form_checked_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+
+  if (reply == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+}
+
+static void
+form_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlClient *self = ATL_CLIENT (source);
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+
+  if (!atl_client_start_finish (self, result, &error))
+    g_task_return_error (task, error);
+  else if (self->process == NULL)
+    g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
+  else
+    atl_engine_process_call (self->process, "CheckForm",
+                             g_variant_new ("(@a{sv})", g_task_get_task_data (task)), "()", NULL,
+                             form_checked_cb, g_object_ref (task));
+}
+
+void
+atl_client_check_form_async (AtlClient *self,
+                             const char *json_schema,
+                             const char *tools,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data)
+{
+  GVariantDict params;
+  GTask *task;
+
+  g_return_if_fail (ATL_IS_CLIENT (self));
+  g_variant_dict_init (&params, NULL);
+  if (json_schema != NULL)
+    g_variant_dict_insert (&params, "json-schema", "s", json_schema);
+  if (tools != NULL)
+    g_variant_dict_insert (&params, "tools", "s", tools);
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_check_form_async);
+  g_task_set_task_data (task, g_variant_ref_sink (g_variant_dict_end (&params)),
+                        (GDestroyNotify) g_variant_unref);
+  atl_client_start_async (self, cancellable, form_started_cb, task);
+}
+
+gboolean
+atl_client_check_form_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
 }
 
 /* --- Unloading --- */

@@ -94,6 +94,16 @@ void atl_client_inspect_async (AtlClient *self,
 /* Owned. */
 AtlModelInfo *atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
+/* Whether answers can keep to this JSON schema and calls to these tools (both nullable, JSON text).
+ * ATL_ERROR_INVALID, _UNSUPPORTED and _TOO_COMPLEX say what is wrong with them. */
+void atl_client_check_form_async (AtlClient *self,
+                                  const char *json_schema,
+                                  const char *tools,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+gboolean atl_client_check_form_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
 /* Loads the model in the local files `paths` (NULL-terminated): one .gguf (its other shards
  * "-00002-of-00003" are found beside it), several files, or one folder with *.safetensors and
  * config.json. `options` may be NULL. `progress` (nullable) runs on the main context, never after

@@ -94,7 +94,15 @@ test_emptied_number (void)
   stop (&f);
 }
 
-/* The first such row under Advanced is the schema's; what is no schema is not taken over. */
+/* The row's text for what a text is worth. */
+static gboolean
+is_status (GtkWidget *label, gconstpointer words)
+{
+  return strstr (gtk_label_get_text (GTK_LABEL (label)), words) != NULL;
+}
+
+/* The first such row under Advanced is the schema's; what is no schema is not taken over, nor is
+ * what no answer could keep to. */
 static void
 test_json (void)
 {
@@ -102,6 +110,7 @@ test_json (void)
   GtkWidget *row, *view;
   g_auto (AtlChatParams) params;
   JsonObject *settings;
+  gint64 first;
 
   start (&f);
   settings = atl_conversation_get_settings (app_conversation (&f));
@@ -122,8 +131,29 @@ test_json (void)
   g_assert_cmpstr (params.json_schema, ==, "{\"type\": \"array\"}");
   g_assert_cmpstr (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (pane (&f, "advanced_row"))), ==,
                    "Answers as JSON");
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)),
+                            "{\"type\": \"strng\"}", -1);
+  app_assert_soon (
+      app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names a type that there is not") != NULL);
+  g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"array\"}");
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), FALSE);
   g_assert_false (json_object_has_member (settings, "json-schema"));
+
+  /* What was written a moment before another chat is opened belongs to the first. */
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), TRUE);
+  app_assert_soon (
+      app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names a type that there is not") != NULL);
+  app_exchange (app_conversation (&f), "one", "two");
+  first = atl_conversation_get_chat_id (app_conversation (&f));
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "{\"type\": \"null\"}",
+                            -1);
+  atl_window_new_chat (f.window, 0);
+  g_assert_false (json_object_has_member (atl_conversation_get_settings (app_conversation (&f)),
+                                          "json-schema"));
+  atl_window_open_chat (f.window, first, 0);
+  g_assert_cmpstr (
+      atl_json_string (atl_conversation_get_settings (app_conversation (&f)), "json-schema", ""),
+      ==, "{\"type\": \"null\"}");
   stop (&f);
 }
 

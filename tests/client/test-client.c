@@ -502,6 +502,9 @@ test_context_full (Fixture *fixture, gconstpointer data)
   g_assert_true (answer_wait (refused));
   g_assert_error (refused->error, ATL_ERROR, ATL_ERROR_TOO_LONG);
   g_test_message ("%s", refused->error->message);
+  /* A longer context is only advised where the model has one. */
+  g_assert_cmpuint (n_ctx, >=, atl_model_get_info (fixture->model)->n_ctx_train);
+  g_assert_null (strstr (refused->error->message, "longer context"));
 }
 
 static void

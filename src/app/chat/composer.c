@@ -493,6 +493,7 @@ atl_composer_init (AtlComposer *self)
 
   take_files (self, files);
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_text_never_hyphenate (GTK_TEXT_VIEW (self->text_view));
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->text_view, keys);

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/words.h"
 #include "base/json-bounded.h"
 #include "base/schema-words.h"
 
@@ -19,7 +20,9 @@ struct _AtlJsonRow
   GtkWidget *status;
   char *text; /* (nullable) as last told */
   guint source;
-  gboolean showing; /* being set, not edited */
+  AtlClient *client;     /* (nullable) */
+  GCancellable *checked; /* (nullable) while the engine looks at a text */
+  gboolean showing;      /* being set, not edited */
 };
 
 G_DEFINE_FINAL_TYPE (AtlJsonRow, atl_json_row, ADW_TYPE_EXPANDER_ROW)
@@ -110,24 +113,96 @@ effect_words (AtlJsonRow *self, const char *text)
              : g_strdup (_ ("Counts from the next answer on."));
 }
 
-/* Takes the text over if it can be. */
+static void
+show_fault (AtlJsonRow *self, const char *fault)
+{
+  gtk_label_set_text (GTK_LABEL (self->status), fault);
+  gtk_label_set_selectable (GTK_LABEL (self->status), FALSE);
+  gtk_widget_add_css_class (self->status, "error");
+}
+
+static void
+take_over (AtlJsonRow *self, const char *text)
+{
+  g_autofree char *effect = effect_words (self, text);
+
+  gtk_label_set_text (GTK_LABEL (self->status), effect);
+  gtk_label_set_selectable (GTK_LABEL (self->status), strstr (effect, tool_example) != NULL);
+  gtk_widget_remove_css_class (self->status, "error");
+  tell (self, text);
+}
+
+static gboolean
+is_fault (const GError *error)
+{
+  return g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID) ||
+         g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED) ||
+         g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX);
+}
+
+typedef struct
+{
+  AtlJsonRow *row;
+  char *text;
+} Checked;
+
+/* Where there is no engine to ask, the answer will tell. */
+static void
+checked_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Checked *checked = data;
+  AtlJsonRow *self = checked->row;
+  g_autoptr (GError) error = NULL;
+
+  atl_client_check_form_finish (ATL_CLIENT (source), result, &error);
+  /* Another text came, or the row went. */
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      g_clear_object (&self->checked);
+      if (is_fault (error))
+        show_fault (self, error->message);
+      else
+        take_over (self, checked->text);
+    }
+  g_object_unref (checked->row);
+  g_free (checked->text);
+  g_free (checked);
+}
+
+static void
+stop_checking (AtlJsonRow *self)
+{
+  g_clear_handle_id (&self->source, g_source_remove);
+  if (self->checked != NULL)
+    g_cancellable_cancel (self->checked);
+  g_clear_object (&self->checked);
+}
+
+/* Takes the text over if it can be: what is no JSON is seen here, the rest is the engine's to say.
+ */
 static void
 check (AtlJsonRow *self)
 {
   g_autofree char *text = get_text (self);
   g_autofree char *fault = find_fault (self, text);
-  g_autofree char *effect = fault == NULL ? effect_words (self, text) : NULL;
+  Checked *checked;
 
-  g_clear_handle_id (&self->source, g_source_remove);
-  gtk_label_set_text (GTK_LABEL (self->status), fault != NULL ? fault : effect);
-  gtk_label_set_selectable (GTK_LABEL (self->status),
-                            effect != NULL && strstr (effect, tool_example) != NULL);
-  if (fault != NULL)
-    gtk_widget_add_css_class (self->status, "error");
-  else
-    gtk_widget_remove_css_class (self->status, "error");
-  if (fault == NULL)
-    tell (self, text);
+  stop_checking (self);
+  if (fault != NULL || self->client == NULL || g_str_equal (text, fallbacks[self->kind]))
+    {
+      if (fault != NULL)
+        show_fault (self, fault);
+      else
+        take_over (self, text);
+      return;
+    }
+  checked = g_new0 (Checked, 1);
+  checked->row = g_object_ref (self);
+  checked->text = g_strdup (text);
+  self->checked = g_cancellable_new ();
+  atl_client_check_form_async (self->client, self->kind == ATL_JSON_ROW_SCHEMA ? text : NULL,
+                               self->kind == ATL_JSON_ROW_TOOLS ? text : NULL, self->checked,
+                               checked_cb, checked);
 }
 
 static gboolean
@@ -145,7 +220,7 @@ changed_cb (AtlJsonRow *self)
 {
   if (self->showing)
     return;
-  g_clear_handle_id (&self->source, g_source_remove);
+  stop_checking (self);
   self->source = g_timeout_add (EDITED_MS, timeout_cb, self);
 }
 
@@ -157,7 +232,10 @@ enabled_cb (AtlJsonRow *self)
   if (adw_expander_row_get_enable_expansion (ADW_EXPANDER_ROW (self)))
     check (self);
   else
-    tell (self, NULL);
+    {
+      stop_checking (self);
+      tell (self, NULL);
+    }
 }
 
 void
@@ -170,7 +248,7 @@ atl_json_row_set_text (AtlJsonRow *self, const char *json)
   g_free (self->text);
   self->text = g_strdup (json);
   self->showing = TRUE;
-  g_clear_handle_id (&self->source, g_source_remove);
+  stop_checking (self);
   if (json != NULL)
     gtk_text_buffer_set_text (buffer, json, -1);
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (self), json != NULL);
@@ -178,12 +256,33 @@ atl_json_row_set_text (AtlJsonRow *self, const char *json)
   self->showing = FALSE;
 }
 
+void
+atl_json_row_flush (AtlJsonRow *self)
+{
+  g_autofree char *text = get_text (self);
+  g_autofree char *fault = NULL;
+
+  if (self->source == 0 && self->checked == NULL)
+    return;
+  stop_checking (self);
+  fault = find_fault (self, text);
+  if (fault == NULL)
+    tell (self, text);
+}
+
+void
+atl_json_row_set_client (AtlJsonRow *self, AtlClient *client)
+{
+  g_set_object (&self->client, client);
+}
+
 static void
 atl_json_row_dispose (GObject *object)
 {
   AtlJsonRow *self = ATL_JSON_ROW (object);
 
-  g_clear_handle_id (&self->source, g_source_remove);
+  stop_checking (self);
+  g_clear_object (&self->client);
   g_clear_pointer (&self->text, g_free);
   G_OBJECT_CLASS (atl_json_row_parent_class)->dispose (object);
 }
@@ -207,6 +306,9 @@ atl_json_row_init (AtlJsonRow *self)
   gtk_text_view_set_monospace (GTK_TEXT_VIEW (self->view), TRUE);
   gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
   gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (self->view), FALSE);
+  atl_text_never_hyphenate (GTK_TEXT_VIEW (self->view));
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), 96);
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 260);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);

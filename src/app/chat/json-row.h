@@ -1,5 +1,5 @@
-/* A row that is switched on and holds JSON: a schema for answers, or tools. What is no such JSON is
- * said below the text and not taken over.
+/* A row that is switched on and holds JSON: a schema for answers, or tools. What is no such JSON,
+ * or what no answer could keep to, is said below the text and not taken over.
  *
  *   GtkWidget *row = atl_json_row_new (ATL_JSON_ROW_SCHEMA);
  *   g_signal_connect (row, "edited", G_CALLBACK (edited_cb), self);    (const char *json, nullable)
@@ -10,6 +10,8 @@
 #pragma once
 
 #include <adwaita.h>
+
+#include "client/client.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +25,10 @@ typedef enum
 } AtlJsonRowKind;
 
 GtkWidget *atl_json_row_new (AtlJsonRowKind kind);
+/* Whose engine is asked whether a schema can be kept to. */
+void atl_json_row_set_client (AtlJsonRow *self, AtlClient *client);
+/* What was edited a moment ago and nobody has looked at yet counts now, if it is JSON. */
+void atl_json_row_flush (AtlJsonRow *self);
 /* NULL: switched off. Emits nothing; a text being edited that means the same stays. */
 void atl_json_row_set_text (AtlJsonRow *self, const char *json);
 

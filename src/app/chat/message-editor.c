@@ -3,6 +3,8 @@
 
 #include <glib/gi18n.h>
 
+#include "app/words.h"
+
 #define ATL_TYPE_MESSAGE_EDITOR (atl_message_editor_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMessageEditor, atl_message_editor, ATL, MESSAGE_EDITOR, GtkBox)
 
@@ -92,6 +94,7 @@ atl_message_editor_init (AtlMessageEditor *self)
   self->view = gtk_text_view_new ();
   g_signal_connect (self->view, "map", G_CALLBACK (mapped_cb), NULL);
   gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
+  atl_text_never_hyphenate (GTK_TEXT_VIEW (self->view));
   gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (self->view), FALSE);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Edit the message"), -1);

@@ -14,6 +14,7 @@
 #include "app/dialogs.h"
 #include "app/recommended.h"
 #include "app/wheel.h"
+#include "app/words.h"
 #include "base/json-bounded.h"
 #include "protocol/protocol.h"
 #include "store/presets.h"
@@ -457,12 +458,19 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
     }
   if (self->system_source != 0)
     save_system_prompt (self);
+  if (!same)
+    {
+      atl_json_row_flush (ATL_JSON_ROW (self->schema_row));
+      atl_json_row_flush (ATL_JSON_ROW (self->tools_row));
+    }
   g_set_object (&self->session, session);
   if (session != NULL)
     {
       atl_adapter_list_set_session (ATL_ADAPTER_LIST (self->adapter_list), session);
       atl_kv_list_set_session (ATL_KV_LIST (self->kv_list), session);
       atl_draft_list_set_session (ATL_DRAFT_LIST (self->draft_list), session);
+      atl_json_row_set_client (ATL_JSON_ROW (self->schema_row), atl_session_get_client (session));
+      atl_json_row_set_client (ATL_JSON_ROW (self->tools_row), atl_session_get_client (session));
     }
   g_set_object (&self->conversation, conversation);
   gtk_widget_set_sensitive (GTK_WIDGET (self), conversation != NULL);
@@ -568,6 +576,7 @@ atl_settings_pane_init (AtlSettingsPane *self)
   g_signal_connect_swapped (self->adapter_list, "notice", G_CALLBACK (notice_cb), self);
   atl_wheel_ignore (self->creative_scale);
   atl_wheel_ignore (gtk_widget_get_parent (self->system_view));
+  atl_text_never_hyphenate (GTK_TEXT_VIEW (self->system_view));
   atl_accessible_name_combo_row (self->preset_row);
   atl_accessible_name_combo_row (self->length_row);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);

@@ -491,6 +491,7 @@ atl_notebook_window_init (AtlNotebookWindow *self)
   self->params.max_tokens = DEFAULT_TOKENS;
   self->params.n_probs = N_ALTERNATIVES;
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_text_never_hyphenate (GTK_TEXT_VIEW (self->text_view));
   self->generated =
       gtk_text_buffer_create_tag (get_buffer (self), NULL, "foreground", "#2a7de1", NULL);
   gtk_event_controller_set_propagation_phase (key_controller, GTK_PHASE_CAPTURE);

@@ -97,15 +97,19 @@ make_answer_grammars (AtlChatConstraint *self,
                       AtlToolSet *tools,
                       GError **error)
 {
-  AtlAnswerGrammar g = { .format = self->model->tool_format,
+  AtlAnswerGrammar g = { .format = atl_tool_format_generic (),
                          .tools = tools,
-                         .max_calls = MAX_CALLS,
-                         .find_token = find_token_cb,
-                         .data = self->model->tokenizer };
+                         .max_calls = MAX_CALLS };
   g_autoptr (JsonNode) schema = NULL;
   g_autoptr (GError) local = NULL;
   g_autofree char *gbnf = NULL;
 
+  if (self->model != NULL)
+    {
+      g.format = self->model->tool_format;
+      g.find_token = find_token_cb;
+      g.data = self->model->tokenizer;
+    }
   g.calls_only = must_call (options, tools);
   if (!find_tool (options, tools, &g.only_tool, error))
     return FALSE;
@@ -219,6 +223,14 @@ atl_chat_constraint_free (AtlChatConstraint *self)
   atl_grammar_unref (self->lazy);
   g_free (self->spare);
   g_free (self);
+}
+
+gboolean
+atl_chat_constraint_check (const AtlTurnOptions *options, AtlToolSet *tools, GError **error)
+{
+  g_autoptr (AtlChatConstraint) self = g_new0 (AtlChatConstraint, 1);
+
+  return make_answer_grammars (self, options, tools, error);
 }
 
 /* --- Masks --- */

@@ -32,6 +32,9 @@ AtlChatConstraint *atl_chat_constraint_new (AtlChatModel *model,
                                             gboolean after_thinking,
                                             GError **error);
 void atl_chat_constraint_free (AtlChatConstraint *self);
+/* Whether the options' schema and these tools (nullable) have a grammar, whatever the model. */
+gboolean
+atl_chat_constraint_check (const AtlTurnOptions *options, AtlToolSet *tools, GError **error);
 
 /* Tells the sampler what holds for the next token. */
 void atl_chat_constraint_apply (AtlChatConstraint *self, AtlSampler *sampler);

@@ -4,6 +4,8 @@
 #include "engine/pipelines/chat-turn-private.h"
 
 #include <glib/gi18n.h>
+
+#include "engine/pipelines/chat-constraint.h"
 #include "engine/pipelines/scheduler.h"
 
 static double
@@ -83,11 +85,13 @@ make_prompt (
     }
   if (ids->len >= n_ctx)
     {
-      g_set_error (
-          error, ATL_ERROR, ATL_ERROR_TOO_LONG,
-          _ ("This conversation takes %u tokens; the context holds %u. Start a new chat, or "
-             "load the model with a longer context."),
-          ids->len, n_ctx);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_LONG,
+                   n_ctx < atl_chat_model_facts (turn->model)->n_ctx_train
+                       ? _ ("This conversation takes %u tokens; the context holds %u. Start a new "
+                            "chat, or load the model with a longer context.")
+                       : _ ("This conversation takes %u tokens; the context holds %u, and this "
+                            "model has no longer one. Start a new chat."),
+                   ids->len, n_ctx);
       return NULL;
     }
   return g_steal_pointer (&ids);
@@ -132,6 +136,20 @@ find_boundary (const AtlChatTurn *turn)
          !atl_tokenizer_is_eog (turn->model->tokenizer, g_array_index (turn->ids, gint32, at - 1)))
     at--;
   return at;
+}
+
+gboolean
+atl_chat_turn_check (const AtlTurnOptions *options, GError **error)
+{
+  g_autoptr (AtlToolSet) tools = NULL;
+
+  if (options->tools != NULL && json_array_get_length (options->tools) > 0)
+    {
+      tools = atl_tool_set_new (options->tools, error);
+      if (tools == NULL)
+        return FALSE;
+    }
+  return atl_chat_constraint_check (options, tools, error);
 }
 
 AtlChatTurn *

@@ -88,6 +88,10 @@ typedef struct
 
 typedef struct _AtlChatTurn AtlChatTurn;
 
+/* Whether answers can keep to the options' JSON schema and calls to their tools, whatever the
+ * model; what is wrong as atl_chat_turn_new() says it. Any thread. */
+gboolean atl_chat_turn_check (const AtlTurnOptions *options, GError **error);
+
 /* Prepares an answer to `messages` (a JSON array of messages), or one that goes on with `text`; the
  * other is NULL. Several threads may prepare turns of one loaded model. What the options point to
  * must stay until the turn is done.

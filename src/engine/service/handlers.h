@@ -32,6 +32,11 @@ gboolean atl_handle_complete (AtlIpcEngine1 *skeleton,
                               const char *prompt,
                               GVariant *params,
                               AtlService *self);
+/* check-form.c */
+gboolean atl_handle_check_form (AtlIpcEngine1 *skeleton,
+                                GDBusMethodInvocation *invocation,
+                                GVariant *params,
+                                AtlService *self);
 /* inspect.c */
 gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
                              GDBusMethodInvocation *invocation,

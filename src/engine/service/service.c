@@ -209,8 +209,8 @@ atl_service_new (GDBusConnection *connection,
       atl_handle_enough, self, "signal::handle-read-picture", atl_handle_read_picture, self,
       "signal::handle-pause", atl_handle_pause, self, "signal::handle-keep-conversation",
       atl_handle_keep_conversation, self, "signal::handle-keep-all", atl_handle_keep_all, self,
-      "signal::handle-cancel", handle_cancel, self, "signal::handle-get-status", handle_get_status,
-      self, NULL);
+      "signal::handle-cancel", handle_cancel, self, "signal::handle-check-form",
+      atl_handle_check_form, self, "signal::handle-get-status", handle_get_status, self, NULL);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), connection,
                                          ATL_ENGINE_PATH, error))
     {
