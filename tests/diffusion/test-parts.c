@@ -264,6 +264,40 @@ test_whole_vae (void)
   part_files_clear (&files);
 }
 
+/* Networks of one shape: the file's name tells them, or the title in it. */
+static void
+test_called (void)
+{
+  static const char *const words[] = { "edit", "kontext", NULL };
+  static const struct
+  {
+    const char *name, *key, *title;
+    gboolean is_called;
+  } rows[] = {
+    { "all.safetensors", NULL, NULL, FALSE },
+    { "Qwen-Image-Edit.safetensors", NULL, NULL, TRUE },
+    { "all.safetensors", "__metadata__.modelspec.title", "FLUX.1 Kontext dev", TRUE },
+    { "all.safetensors", "__metadata__.modelspec.title", "FLUX.1 dev", FALSE },
+    { "all.gguf", "general.name", "Qwen Image Edit", TRUE },
+    { "all.gguf", "general.description", "not for editing", FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (AtlCheckpoint) cp = atl_checkpoint_new (rows[i].name);
+      AtlMetaValue value = { .type = ATL_META_STRING };
+
+      if (rows[i].key != NULL)
+        {
+          value.v_string.chars = rows[i].title;
+          value.v_string.length = strlen (rows[i].title);
+          g_assert_true (atl_checkpoint_add_meta (cp, rows[i].key, &value, NULL));
+        }
+      g_assert_true (atl_denoiser_is_called (cp, words) == rows[i].is_called);
+    }
+  g_assert_false (atl_denoiser_is_called (NULL, words));
+}
+
 /* A denoiser in a folder that other programs have for all of them. */
 static void
 test_misplaced (void)
@@ -467,6 +501,7 @@ main (int argc, char **argv)
   g_test_add_func ("/diffusion/parts/whole-file", test_whole_file);
   g_test_add_func ("/diffusion/parts/whole-language", test_whole_language);
   g_test_add_func ("/diffusion/parts/whole-vae", test_whole_vae);
+  g_test_add_func ("/diffusion/parts/called", test_called);
   g_test_add_func ("/diffusion/parts/misplaced", test_misplaced);
   g_test_add_func ("/diffusion/parts/no-index", test_no_index);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);

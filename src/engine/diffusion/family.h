@@ -110,6 +110,9 @@ struct _AtlDiffusionFamily
 {
   const char *name;  /* "sdxl" */
   const char *words; /* "Stable Diffusion XL" */
+  /* (nullable) What is in the names of those of its models that follow other pictures, where
+   * nothing else tells them. */
+  const char *editing_word;
   /* NULL-terminated class names in model_index.json and golden cases. */
   const char *const *pipelines;
   /* The component class (component.h) that loose files are told by, and which of its networks are

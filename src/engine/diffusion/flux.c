@@ -48,6 +48,8 @@ flux_clear (Flux *self)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux, flux_clear)
 
+#define EDITING_WORD "kontext"
+
 typedef enum
 {
   DRAWS,
@@ -62,7 +64,6 @@ kind_of (AtlBundle *bundle, const char *pipeline)
 {
   static const char *const names[] = { "x_embedder.weight", "img_in.weight" };
   AtlCheckpoint *cp;
-  g_autofree char *name = NULL;
 
   if (pipeline != NULL)
     return g_str_equal (pipeline, "FluxFillPipeline")      ? FILLS
@@ -78,8 +79,7 @@ kind_of (AtlBundle *bundle, const char *pipeline)
       if (info != NULL && info->n_dims == 2 && info->dim[1] == FILL_WIDTH)
         return FILLS;
     }
-  name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
-  return strstr (name, "kontext") != NULL ? FOLLOWS : DRAWS;
+  return atl_denoiser_is_called (cp, (const char *const[]){ EDITING_WORD, NULL }) ? FOLLOWS : DRAWS;
 }
 
 /* --- Text --- */
@@ -317,6 +317,7 @@ static const AtlPublished flux_published[] = {
 const AtlDiffusionFamily atl_family_flux = {
   .name = "flux",
   .words = "Flux.1",
+  .editing_word = EDITING_WORD,
   .pipelines = (const char *const[]){ "FluxPipeline", "FluxImg2ImgPipeline", "FluxFillPipeline",
                                       "FluxKontextPipeline", NULL },
   .component = "flux",

@@ -8,16 +8,15 @@
 #include "engine/diffusion/clip-pixels.h"
 #include "engine/diffusion/hidream-private.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 
 #define PART_REFINER "refiner"
 
 gboolean
 atl_hidream_is_editor (const AtlCheckpoint *cp)
 {
-  g_autofree char *name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
-
-  return strstr (name, "_e1") != NULL || strstr (name, "-e1") != NULL ||
-         g_str_has_prefix (name, "e1");
+  return atl_denoiser_is_called (cp, (const char *const[]){ "_e1", "-e1", NULL }) ||
+         g_ascii_strncasecmp (atl_checkpoint_name (cp), "e1", 2) == 0;
 }
 
 void

@@ -254,6 +254,7 @@ static const AtlPublished hidream_published[] = {
 const AtlDiffusionFamily atl_family_hidream = {
   .name = "hidream",
   .words = "HiDream",
+  .editing_word = "-e1",
   .pipelines = (const char *const[]){ "HiDreamImagePipeline", ATL_HIDREAM_EDITING, NULL },
   .component = "hidream",
   .parts = hidream_parts,

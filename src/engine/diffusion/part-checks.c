@@ -39,6 +39,25 @@ atl_denoiser_find (const AtlCheckpoint *cp, const char *name)
   return info != NULL || cp == NULL ? info : atl_checkpoint_find (cp, below);
 }
 
+gboolean
+atl_denoiser_is_called (const AtlCheckpoint *cp, const char *const *words)
+{
+  static const char *const titles[] = { "__metadata__.modelspec.title",
+                                        "__metadata__.modelspec.architecture", "general.name" };
+
+  for (gsize i = 0; cp != NULL && i <= G_N_ELEMENTS (titles); i++)
+    {
+      const char *text =
+          i == 0 ? atl_checkpoint_name (cp) : atl_checkpoint_get_string (cp, titles[i - 1]);
+      g_autofree char *lower = text != NULL ? g_ascii_strdown (text, -1) : NULL;
+
+      for (const char *const *word = words; lower != NULL && *word != NULL; word++)
+        if (strstr (lower, *word) != NULL)
+          return TRUE;
+    }
+  return FALSE;
+}
+
 /* --- Text encoders --- */
 
 static gboolean

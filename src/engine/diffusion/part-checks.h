@@ -55,6 +55,10 @@ gboolean atl_tiny_reads_raw (const AtlCheckpoint *cp);
  * without a file. */
 const AtlTensorInfo *atl_denoiser_find (const AtlCheckpoint *cp, const char *name);
 
+/* Whether its file's name, or the title that the file gives it, has one of the words (lower case,
+ * to NULL): networks of the same shape are told apart by nothing else. FALSE without a file. */
+gboolean atl_denoiser_is_called (const AtlCheckpoint *cp, const char *const *words);
+
 /* Whether what the encoder in `role` gives is as wide as what is read; notes the misfit. */
 gboolean atl_text_fits (AtlBundle *bundle,
                         const AtlCheckpoint *encoder,

@@ -253,6 +253,8 @@ decode (AtlRun *run, const Qwen *self, AtlArray *latent /* taken */, GError **er
 
 /* --- Kinds --- */
 
+#define EDITING_WORD "edit"
+
 enum
 {
   DRAWS,
@@ -266,7 +268,6 @@ static guint
 kind_of (AtlBundle *bundle, const char *pipeline)
 {
   AtlCheckpoint *cp;
-  g_autofree char *name = NULL;
 
   if (pipeline != NULL)
     return g_str_equal (pipeline, "QwenImageEditPlusPipeline") ? EDITS_PLUS
@@ -278,11 +279,9 @@ kind_of (AtlBundle *bundle, const char *pipeline)
   /* ComfyUI's mark of 2511. */
   if (atl_denoiser_find (cp, "__index_timestep_zero__") != NULL)
     return EDITS_PLUS;
-  name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
-  if (strstr (name, "edit") == NULL)
+  if (!atl_denoiser_is_called (cp, (const char *const[]){ EDITING_WORD, NULL }))
     return DRAWS;
-  return strstr (name, "2509") != NULL || strstr (name, "2511") != NULL ||
-                 strstr (name, "plus") != NULL
+  return atl_denoiser_is_called (cp, (const char *const[]){ "2509", "2511", "plus", NULL })
              ? EDITS_PLUS
              : EDITS;
 }
@@ -406,6 +405,7 @@ static const AtlPublished qwen_published[] = {
 const AtlDiffusionFamily atl_family_qwen_image = {
   .name = "qwen-image",
   .words = "Qwen-Image",
+  .editing_word = EDITING_WORD,
   .pipelines =
       (const char *const[]){ "QwenImagePipeline", "QwenImageImg2ImgPipeline",
                              "QwenImageInpaintPipeline", "QwenImageEditPipeline",

@@ -257,6 +257,7 @@ atl_picture_check_fills (const AtlTraits *traits,
 static gboolean
 check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GError **error)
 {
+  const char *word = atl_diffusion_model_family (job->slot->pictures)->editing_word;
   gboolean has_image = atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL) != NULL;
   gboolean has_mask = atl_picture_find_file (job, ATL_CREATE_MASK, 0, NULL, NULL) != NULL;
   gboolean has_reference = atl_picture_find_file (job, ATL_CREATE_REFERENCE, 0, NULL, NULL) != NULL;
@@ -272,6 +273,12 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
   /* A model that edits takes the picture as what it follows. */
   else if (has_image && !has_mask && (traits->abilities & (ATL_CAN_IMAGE | ATL_CAN_REFERENCE)) == 0)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot begin with a picture"), family);
+  else if (has_reference && (traits->abilities & ATL_CAN_REFERENCE) == 0 && word != NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 /* Translators: a family of models, and a word such as kontext */
+                 _ ("This %s follows no other pictures. A single file of a model that does is told "
+                    "by its name, which must have “%s” in it"),
+                 family, word);
   else if (has_reference && (traits->abilities & ATL_CAN_REFERENCE) == 0)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s follows no other pictures"), family);
   else if (has_reference &&
