@@ -2,6 +2,9 @@
  * engine's job would feed them. */
 #include "app-steps.h"
 
+#include <string.h>
+
+#include "app/chat/json-lines.h"
 #include "app/chat/tool-card.h"
 
 #define WEATHER "{\"city\": \"Bern\"}"
@@ -144,6 +147,118 @@ test_no_calls (void)
     }
 }
 
+static void
+test_json_lines (void)
+{
+  static const struct
+  {
+    const char *json, *lines;
+  } texts[] = {
+    { "", "" },
+    { "{}", "{}" },
+    { " [ ] ", "[]" },
+    { "{\"a\":1.50,\"b\" : [ true,null ]}",
+      "{\n  \"a\": 1.50,\n  \"b\": [\n    true,\n    null\n  ]\n}" },
+    { "{\n\n\"a\": {}}", "{\n  \"a\": {}\n}" },
+    { "[\"a, b: {c}\",\"\\\"\\\\\"]", "[\n  \"a, b: {c}\",\n  \"\\\"\\\\\"\n]" },
+    { "{\"a\": \"cut o", "{\n  \"a\": \"cut o" },
+    { "[\"cut\\", "[\n  \"cut\\" },
+    { "]}", "\n]\n}" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autofree char *lines = atl_json_lines (texts[i].json);
+
+      g_assert_cmpstr (lines, ==, texts[i].lines);
+      /* Lines that are there stay when more comes. */
+      for (gsize n = 0; i < 8 && n < strlen (texts[i].json); n++)
+        {
+          g_autofree char *head = g_strndup (texts[i].json, n);
+          g_autofree char *first = atl_json_lines (head);
+
+          g_assert_true (g_str_has_prefix (lines, first));
+        }
+    }
+}
+
+static void
+assert_drawn (AtlMessageItem *item, const char *expected)
+{
+  g_autofree char *drawn = atl_message_item_to_markdown (item);
+
+  g_assert_cmpstr (drawn, ==, expected);
+}
+
+/* JSON is drawn as a listing, in lines, also while it comes and where it was stopped. */
+static void
+test_json_answers (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+  AtlMessageItem *item;
+  const AtlAnswerStats asked = { .is_json = TRUE };
+  const AtlChatStats ended = { .stop_reason = (char *) "eos" };
+  g_autofree char *stats = atl_answer_stats_to_json (&ended, &asked);
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_exchange (chat, "a", "{\"a\":1}");
+  item = app_message (chat, -1);
+  assert_drawn (item, "```json\n{\n  \"a\": 1\n}\n```");
+  g_assert_true (atl_conversation_edit (chat, item, "{a} is a set.", NULL));
+  assert_drawn (item, "{a} is a set.");
+  app_exchange (chat, "b", "[1] says so.");
+  assert_drawn (app_message (chat, -1), "[1] says so.");
+  app_exchange (chat, "c", "42");
+  assert_drawn (app_message (chat, -1), "42");
+  assert_drawn (app_message (chat, -2), "c");
+
+  app_begin_turn (chat, "d");
+  item = app_message (chat, -1);
+  atl_conversation_answer_text (chat, "{\"a\":[", FALSE);
+  assert_drawn (item, "{\"a\":[");
+  item->stats.is_json = TRUE;
+  assert_drawn (item, "```json\n{\n  \"a\": [\n```");
+  atl_message_item_end (item, ATL_MESSAGE_INTERRUPTED, NULL, stats);
+  assert_drawn (item, "```json\n{\n  \"a\": [\n```");
+  g_string_assign (item->content, "\"text\"");
+  atl_message_item_end (item, ATL_MESSAGE_COMPLETE, NULL, stats);
+  assert_drawn (item, "```json\n\"text\"\n```");
+  g_string_assign (item->content, "No more: of it");
+  assert_drawn (item, "No more: of it");
+  atl_conversation_answer_finish (chat, NULL);
+  app_fixture_stop (&f);
+}
+
+/* An answer without a word says why. */
+static void
+test_empty (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+  const AtlChatStats ended = { .stop_reason = (char *) "eos" };
+  GtkWidget *label;
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_begin_turn (chat, "one");
+  atl_conversation_answer_finish (chat, &ended);
+  label = app_fixture_find_id (app_message_row (&f, app_message (chat, -1)), "empty_label");
+  g_assert_nonnull (label);
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (label)), ==, "The model wrote nothing");
+  app_begin_turn (chat, "two");
+  atl_conversation_answer_text (chat, "hm", TRUE);
+  atl_conversation_answer_finish (chat, &ended);
+  label = app_fixture_find_id (app_message_row (&f, app_message (chat, -1)), "empty_label");
+  g_assert_nonnull (label);
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (label)), ==,
+                   "The model ended after its thoughts");
+  app_exchange (chat, "three", "four");
+  g_assert_null (app_fixture_find_id (app_message_row (&f, app_message (chat, -1)), "empty_label"));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -151,5 +266,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/messages/unanswered", test_unanswered);
   g_test_add_func ("/app/messages/calls", test_calls);
   g_test_add_func ("/app/messages/no-calls", test_no_calls);
+  g_test_add_func ("/app/messages/json-lines", test_json_lines);
+  g_test_add_func ("/app/messages/json-answers", test_json_answers);
+  g_test_add_func ("/app/messages/empty", test_empty);
   return g_test_run ();
 }

@@ -181,7 +181,7 @@ known_stats (AtlConversation *self, const GError *error)
   stats.thinking_ms = self->answer->stats.thinking_ms - self->before.thinking_ms;
   if (model != NULL && g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_LONG))
     stats.n_ctx = atl_model_get_info (model)->n_ctx;
-  if (stats.thinking_ms <= 0 && stats.n_ctx == 0)
+  if (stats.thinking_ms <= 0 && stats.n_ctx == 0 && !self->before.is_json)
     return NULL;
   return atl_answer_stats_to_json (&stats, &self->before);
 }
@@ -313,6 +313,7 @@ atl_conversation_ask_now (AtlConversation *self, AtlMessageItem *last, gboolean 
   atl_conversation_get_params (self, &params);
   params.continue_last = continues;
   params.conversation = conversation_key (self);
+  self->before.is_json = self->answer->stats.is_json = params.json_schema != NULL;
   if (self->titling != NULL)
     g_cancellable_cancel (self->titling);
   self->answer->engine_lost = self->answer->is_too_long = FALSE;

@@ -59,6 +59,9 @@ atl_message_details_note (const AtlMessageItem *item)
     return g_strdup (_ ("Ended at the longest length you allow"));
   if (g_strcmp0 (reason, ATL_STOP_CONTEXT_FULL) == 0)
     return g_strdup (_ ("Ended because the context is full"));
+  if (item->state == ATL_MESSAGE_COMPLETE && item->content->len == 0)
+    return g_strdup (item->thinking->len > 0 ? _ ("The model ended after its thoughts")
+                                             : _ ("The model wrote nothing"));
   return NULL;
 }
 

@@ -1,6 +1,9 @@
 /* A message as an object that rows can watch. */
 #include "app/chat/message-item.h"
 
+#include <string.h>
+
+#include "app/chat/json-lines.h"
 #include "base/error.h"
 #include "base/json-bounded.h"
 
@@ -57,6 +60,11 @@ atl_answer_stats_to_json (const AtlChatStats *stats, const AtlAnswerStats *befor
   add_count (builder, "context_size", stats->n_ctx);
   add_count (builder, "n_drafted", before->n_drafted + stats->n_drafted);
   add_count (builder, "n_accepted", before->n_accepted + stats->n_accepted);
+  if (before->is_json)
+    {
+      json_builder_set_member_name (builder, "is_json");
+      json_builder_add_boolean_value (builder, TRUE);
+    }
   add_text (builder, "device", stats->ran_on ? stats->ran_on : "");
   add_text (builder, "stop_reason", stats->stop_reason ? stats->stop_reason : "");
   json_builder_end_object (builder);
@@ -90,6 +98,7 @@ read_stats (AtlAnswerStats *stats, const char *json)
   stats->n_accepted = (guint) atl_json_int (object, "n_accepted", 0);
   stats->context_used = (guint) atl_json_int (object, "context_used", 0);
   stats->context_size = (guint) atl_json_int (object, "context_size", 0);
+  stats->is_json = atl_json_bool (object, "is_json", FALSE);
   stats->ran_on = g_strdup (atl_json_string (object, "device", NULL));
   stats->stop_reason = g_strdup (atl_json_string (object, "stop_reason", NULL));
 }
@@ -165,6 +174,35 @@ void
 atl_message_item_changed (AtlMessageItem *self)
 {
   g_signal_emit (self, changed_signal, 0);
+}
+
+/* Whether the answer is JSON, or will be. A list or object is, whatever was asked for: it may come
+ * from elsewhere. What a person corrected into something else is not any more. */
+static gboolean
+is_json (const AtlMessageItem *self)
+{
+  const char *text = self->content->str;
+  const char *start = text + strspn (text, " \t\r\n");
+  gboolean is_list = *start == '{' || *start == '[';
+  g_autoptr (JsonNode) node = NULL;
+
+  if (self->role != ATL_ROLE_ASSISTANT || !(is_list || self->stats.is_json))
+    return FALSE;
+  if (self->state == ATL_MESSAGE_STREAMING)
+    return self->stats.is_json && (is_list || *start == '"');
+  node = atl_json_parse (start, strlen (start), "answer", NULL);
+  return node != NULL || (is_list && self->stats.is_json && self->state != ATL_MESSAGE_COMPLETE);
+}
+
+char *
+atl_message_item_to_markdown (const AtlMessageItem *self)
+{
+  g_autofree char *lines = NULL;
+
+  if (!is_json (self))
+    return g_strdup (self->content->str);
+  lines = atl_json_lines (self->content->str);
+  return g_strdup_printf ("```json\n%s\n```", lines);
 }
 
 static void

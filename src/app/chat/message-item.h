@@ -22,12 +22,13 @@ typedef struct
   guint n_tokens, n_prompt, context_used, context_size;
   guint n_drafted, n_accepted; /* guessed ahead, and of these right */
   char *ran_on;                /* (nullable) */
+  gboolean is_json;            /* it was to keep to a JSON schema */
   char *stop_reason;           /* (nullable) one of ATL_STOP_* */
 } AtlAnswerStats;
 
 /* What the store keeps of a finished run. `before`: of the same answer, when the run continued it;
- * all zero otherwise. Lengths and times add up, the speed is that of both together. The caller's.
- */
+ * all zero otherwise but for what it was to be. Lengths and times add up, the speed is that of both
+ * together. The caller's. */
 char *atl_answer_stats_to_json (const AtlChatStats *stats, const AtlAnswerStats *before);
 
 #define ATL_TYPE_MESSAGE_ITEM (atl_message_item_get_type ())
@@ -72,5 +73,7 @@ void atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last);
 void atl_message_item_set_is_found (AtlMessageItem *self, gboolean is_found);
 void atl_message_item_set_phase (AtlMessageItem *self, const char *phase, double fraction);
 void atl_message_item_changed (AtlMessageItem *self);
+/* The answer as Markdown: one that is JSON as a listing. The caller's. */
+char *atl_message_item_to_markdown (const AtlMessageItem *self);
 
 G_END_DECLS

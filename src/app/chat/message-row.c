@@ -33,6 +33,7 @@ struct _AtlMessageRow
   GtkWidget *attachment_box;
   GtkWidget *bubble;
   GtkWidget *markdown;
+  GtkWidget *empty_label;
   GtkWidget *phase_box;
   GtkWidget *spinner;
   GtkWidget *phase_label;
@@ -160,13 +161,31 @@ was_cut (AtlMessageRow *self)
   return total > used;
 }
 
+/* Nothing of an answer is there, and no error says why. */
+static gboolean
+is_empty (const AtlMessageItem *item)
+{
+  return item->role == ATL_ROLE_ASSISTANT && item->content->len == 0 &&
+         item->state != ATL_MESSAGE_STREAMING && item->state != ATL_MESSAGE_ERROR;
+}
+
+/* Then a note stands in its place: what is left out looks like a fault of the window. */
+static void
+refresh_empty (AtlMessageRow *self)
+{
+  g_autofree char *note = is_empty (self->item) ? atl_message_details_note (self->item) : NULL;
+
+  gtk_widget_set_visible (self->empty_label, note != NULL && self->editor == NULL);
+  gtk_label_set_text (GTK_LABEL (self->empty_label), note != NULL ? note : "");
+}
+
 static void
 refresh_footer (AtlMessageRow *self)
 {
   AtlMessageItem *item = self->item;
   gboolean streaming = item->state == ATL_MESSAGE_STREAMING;
   gboolean answer = item->role == ATL_ROLE_ASSISTANT;
-  g_autofree char *note = streaming ? NULL : atl_message_details_note (item);
+  g_autofree char *note = streaming || is_empty (item) ? NULL : atl_message_details_note (item);
   g_autofree char *line = streaming || !answer ? NULL : atl_message_details_line (item);
   g_autofree char *stats =
       note && line ? g_strdup_printf ("%s · %s", note, line) : g_strdup (note ? note : line);
@@ -209,7 +228,8 @@ describe (AtlMessageRow *self)
 
   if (item->state == ATL_MESSAGE_STREAMING)
     return;
-  words = item->role == ATL_ROLE_ASSISTANT
+  words = is_empty (item) ? g_strdup (gtk_label_get_text (GTK_LABEL (self->empty_label)))
+          : item->role == ATL_ROLE_ASSISTANT
               ? atl_markdown_view_get_words (ATL_MARKDOWN_VIEW (self->markdown))
               : g_strdup (item->content->str);
   if (item->state == ATL_MESSAGE_ERROR)
@@ -233,7 +253,10 @@ refresh (AtlMessageRow *self)
   gtk_widget_set_visible (self->bubble, !answer && !editing && item->content->len > 0);
   gtk_widget_set_visible (self->markdown, answer && !editing && item->content->len > 0);
   if (answer)
-    atl_markdown_view_set_text (ATL_MARKDOWN_VIEW (self->markdown), item->content->str);
+    {
+      g_autofree char *text = atl_message_item_to_markdown (item);
+      atl_markdown_view_set_text (ATL_MARKDOWN_VIEW (self->markdown), text);
+    }
   else
     gtk_label_set_text (GTK_LABEL (self->bubble), item->content->str);
   refresh_thinking (self);
@@ -245,6 +268,7 @@ refresh (AtlMessageRow *self)
                  atl_conversation_get_longer_context (self->conversation) > 0;
   gtk_widget_set_visible (self->retry_button, !wants_longer);
   gtk_widget_set_visible (self->longer_button, wants_longer);
+  refresh_empty (self);
   refresh_footer (self);
   describe (self);
   set_class (self, "last", item->is_last);
@@ -502,6 +526,7 @@ atl_message_row_class_init (AtlMessageRowClass *klass)
   BIND (attachment_box);
   BIND (bubble);
   BIND (markdown);
+  BIND (empty_label);
   BIND (phase_box);
   BIND (spinner);
   BIND (phase_label);

@@ -6,6 +6,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/code-block.h"
+#include "app/chat/json-lines.h"
 #include "base/json-bounded.h"
 
 GtkWidget *
@@ -42,12 +43,11 @@ atl_tool_card_new (const char *text)
 char *
 atl_tool_card_to_text (const char *name, const char *arguments)
 {
-  g_autoptr (JsonNode) node = atl_json_parse (arguments, strlen (arguments), "arguments", NULL);
-  g_autofree char *pretty = node != NULL ? json_to_string (node, TRUE) : NULL;
+  g_autofree char *lines = atl_json_lines (arguments);
 
   /* The engine checked the name; a fence in it would end the listing all the same. */
   return g_strdup_printf ("```" ATL_TOOL_CARD_LANGUAGE "\n%.*s\n%s\n```\n",
-                          (int) strcspn (name, "\r\n`"), name, pretty != NULL ? pretty : arguments);
+                          (int) strcspn (name, "\r\n`"), name, lines);
 }
 
 #define OPENING "```" ATL_TOOL_CARD_LANGUAGE "\n"
