@@ -133,16 +133,16 @@ test_json (void)
                    "Answers as JSON");
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)),
                             "{\"type\": \"strng\"}", -1);
-  app_assert_soon (
-      app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names a type that there is not") != NULL);
+  app_assert_soon (app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names the type “strng”") !=
+                   NULL);
   g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"array\"}");
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), FALSE);
   g_assert_false (json_object_has_member (settings, "json-schema"));
 
   /* What was written a moment before another chat is opened belongs to the first. */
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), TRUE);
-  app_assert_soon (
-      app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names a type that there is not") != NULL);
+  app_assert_soon (app_fixture_find (row, GTK_TYPE_LABEL, is_status, "names the type “strng”") !=
+                   NULL);
   app_exchange (app_conversation (&f), "one", "two");
   first = atl_conversation_get_chat_id (app_conversation (&f));
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "{\"type\": \"null\"}",

@@ -29,8 +29,8 @@ test_check_form (Fixture *fixture, gconstpointer data)
     const char *fault; /* (nullable) a piece of what is said */
   } forms[] = {
     { "{\"type\": \"object\"}", NULL, NULL },
-    { "{\"type\": \"strng\"}", NULL, "names a type that there is not" },
-    { "{\"properties\": {\"a\": {\"type\": \"strng\"}}}", NULL, "names a type that there is not" },
+    { "{\"type\": \"strng\"}", NULL, "names the type “strng”" },
+    { "{\"properties\": {\"a\": {\"type\": \"strng\"}}}", NULL, "names the type “strng”" },
     { "{\"type\": []}", NULL, "a list of types is empty" },
     { "{\"$ref\": \"#/$defs/none\"}", NULL, "points to nothing" },
     { NULL, "[]", NULL },

@@ -10,6 +10,8 @@
 
 #define EDITED_MS 500
 #define MAX_BYTES (1u << 20)
+#define MIN_HEIGHT 96
+#define MAX_HEIGHT 260
 
 struct _AtlJsonRow
 {
@@ -295,6 +297,15 @@ atl_json_row_class_init (AtlJsonRowClass *klass)
                                 G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
+/* As high as its text, within limits: a text view does not tell its height before it is drawn. */
+static void
+fit_cb (GtkAdjustment *adjustment, GtkScrolledWindow *scroller)
+{
+  int height = (int) gtk_adjustment_get_upper (adjustment);
+
+  gtk_scrolled_window_set_min_content_height (scroller, CLAMP (height, MIN_HEIGHT, MAX_HEIGHT));
+}
+
 static void
 atl_json_row_init (AtlJsonRow *self)
 {
@@ -309,8 +320,10 @@ atl_json_row_init (AtlJsonRow *self)
   atl_text_never_hyphenate (GTK_TEXT_VIEW (self->view));
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
                                   GTK_POLICY_AUTOMATIC);
-  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), 96);
-  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 260);
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), MIN_HEIGHT);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), MAX_HEIGHT);
+  g_signal_connect (gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller)), "changed",
+                    G_CALLBACK (fit_cb), scroller);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), self->view);
   self->status = gtk_label_new ("");

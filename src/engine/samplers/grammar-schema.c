@@ -14,6 +14,7 @@
 #define MAX_DEPTH 60
 #define MAX_REFS 200
 #define MOST 50000
+#define MAX_NAME_SHOWN 40
 
 static gboolean
 type_is (const char *type, const char *wanted)
@@ -397,6 +398,8 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
   JsonNode *additional = json_object_get_member (schema, "additionalProperties");
   gboolean any_additional = additional == NULL || (JSON_NODE_HOLDS_VALUE (additional) &&
                                                    json_node_get_boolean (additional));
+  g_autofree char *shown = NULL;
+  g_autofree char *words = NULL;
   const char *pattern = atl_json_string (schema, "pattern", NULL);
   const char *format = atl_json_string (schema, "format", NULL);
   JsonArray *all_of = atl_json_array (schema, "allOf");
@@ -427,7 +430,9 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
       strcmp (type, "number") == 0 || strcmp (type, "integer") == 0 ||
       strcmp (type, "boolean") == 0 || strcmp (type, "null") == 0)
     return g_strdup (atl_schema_need (c, type));
-  atl_schema_fail (c, ATL_ERROR_INVALID, _ ("it names a type that there is not"));
+  shown = g_utf8_substring (type, 0, MIN (g_utf8_strlen (type, -1), MAX_NAME_SHOWN));
+  words = g_strdup_printf (_ ("it names the type “%s”, which there is not"), shown);
+  atl_schema_fail (c, ATL_ERROR_INVALID, words);
   return NULL;
 }
 
