@@ -10,7 +10,8 @@
 
 #define CHAT_COLUMNS                                                                               \
   "chats.id, iif (folders.trashed_us IS NULL, chats.folder_id, NULL), chats.title,"                \
-  " chats.auto_title, chats.pinned, chats.created_us, chats.updated_us, chats.model_id"
+  " chats.auto_title, chats.pinned, chats.created_us, chats.updated_us, chats.model_id,"           \
+  " ifnull (chats.trashed_us, 0)"
 
 void
 atl_folder_free (AtlFolder *folder)
@@ -49,6 +50,7 @@ chat_from_row (AtlStore *self, AtlStmt *stmt)
   chat->created_us = sqlite3_column_int64 (stmt, 5);
   chat->updated_us = sqlite3_column_int64 (stmt, 6);
   chat->model_id = atl_db_text (self, stmt, 7);
+  chat->trashed_us = sqlite3_column_int64 (stmt, 8);
   return chat;
 }
 
@@ -96,23 +98,21 @@ atl_store_chat_get (AtlStore *self, gint64 id, GError **error)
       return NULL;
     }
   chat = chat_from_row (self, stmt);
-  chat->settings_json = atl_db_text (self, stmt, 8);
-  chat->draft = atl_db_text (self, stmt, 9);
-  chat->system_prompt = atl_db_text (self, stmt, 10);
+  chat->settings_json = atl_db_text (self, stmt, 9);
+  chat->draft = atl_db_text (self, stmt, 10);
+  chat->system_prompt = atl_db_text (self, stmt, 11);
   return chat;
 }
 
-GPtrArray *
-atl_store_chat_list (AtlStore *self, GError **error)
+/* `which` begins with what comes after WHERE. */
+static GPtrArray *
+list_chats (AtlStore *self, const char *which, GError **error)
 {
   g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_chat_free);
-  g_autoptr (AtlStmt) stmt =
-      atl_db_stmt (self,
-                   "SELECT " CHAT_COLUMNS " FROM chats"
-                   " LEFT JOIN folders ON folders.id = chats.folder_id"
-                   " WHERE chats.trashed_us IS NULL"
-                   " ORDER BY chats.pinned DESC, chats.updated_us DESC, chats.id DESC",
-                   error);
+  g_autofree char *sql = g_strconcat ("SELECT " CHAT_COLUMNS " FROM chats"
+                                      " LEFT JOIN folders ON folders.id = chats.folder_id WHERE ",
+                                      which, NULL);
+  g_autoptr (AtlStmt) stmt = atl_db_stmt (self, sql, error);
 
   if (stmt == NULL)
     return NULL;
@@ -120,6 +120,25 @@ atl_store_chat_list (AtlStore *self, GError **error)
                          error)
              ? g_steal_pointer (&list)
              : NULL;
+}
+
+GPtrArray *
+atl_store_chat_list (AtlStore *self, GError **error)
+{
+  return list_chats (self,
+                     "chats.trashed_us IS NULL"
+                     " ORDER BY chats.pinned DESC, chats.updated_us DESC, chats.id DESC",
+                     error);
+}
+
+GPtrArray *
+atl_store_chat_list_trashed (AtlStore *self, GError **error)
+{
+  return list_chats (self,
+                     "chats.trashed_us NOTNULL AND (ifnull (chats.draft, '') <> '' OR"
+                     " EXISTS (SELECT 1 FROM messages WHERE messages.chat_id = chats.id))"
+                     " ORDER BY chats.trashed_us DESC, chats.id DESC",
+                     error);
 }
 
 static gboolean

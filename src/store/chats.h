@@ -31,6 +31,7 @@ typedef struct
   gboolean pinned;
   gint64 created_us;
   gint64 updated_us;   /* when the last message was added */
+  gint64 trashed_us;   /* 0: not in the trash */
   char *model_id;      /* (nullable) what the person chose: a library path or catalogue id */
   char *settings_json; /* (nullable) object: sampling, context, preset name */
   char *draft;         /* (nullable) text in the composer */
@@ -64,6 +65,9 @@ gboolean atl_store_chat_is_destroyed (AtlStore *self, gint64 id);
 /* All chats outside the trash, pinned first, then newest `updated_us` first. For speed the long
  * fields (settings_json, draft, system_prompt) are NULL. (transfer full) (element-type AtlChat) */
 GPtrArray *atl_store_chat_list (AtlStore *self, GError **error);
+
+/* Those in the trash in which anything was written, last deleted first; else as above. */
+GPtrArray *atl_store_chat_list_trashed (AtlStore *self, GError **error);
 
 /* Writes the fields named by `fields` from `chat` (by chat->id). Leaves updated_us alone. */
 gboolean

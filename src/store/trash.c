@@ -89,18 +89,47 @@ atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
   return atl_db_end (self, restore_message (self, id, error), _ ("restoring it"), error);
 }
 
+typedef struct
+{
+  const char *sql; /* of what was trashed before ?1 */
+  gboolean counts;
+} PurgeStep;
+
+/* The messages of a chat go first, by one statement, so that no cascade has to walk down the tree.
+ */
+#define PURGE_CHATS                                                                                \
+  { "DELETE FROM messages WHERE chat_id IN (SELECT id FROM chats WHERE trashed_us < ?1)", FALSE }, \
+  {                                                                                                \
+    "DELETE FROM chats WHERE trashed_us < ?1", TRUE                                                \
+  }
+
+/* In a transaction; adds to *n_gone. */
+static gboolean
+run_steps (AtlStore *self,
+           const PurgeStep *steps,
+           gsize n_steps,
+           gint64 before_us,
+           int *n_gone,
+           GError **error)
+{
+  for (gsize i = 0; i < n_steps; i++)
+    {
+      g_autoptr (AtlStmt) stmt = atl_db_stmt (self, steps[i].sql, error);
+
+      if (stmt == NULL || !atl_db_run (self, stmt, _ ("emptying the trash"), error, "i", before_us))
+        return FALSE;
+      if (steps[i].counts)
+        *n_gone += sqlite3_changes (self->db);
+    }
+  return TRUE;
+}
+
 int
 atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error)
 {
-  /* The messages of a chat go first, by one statement, so that no cascade has to walk down the
-   * tree. A message whose parent is purged goes with it, whatever its own stamp says. */
-  static const struct
-  {
-    const char *sql;
-    gboolean counts;
-  } steps[] = {
-    { "DELETE FROM messages WHERE chat_id IN (SELECT id FROM chats WHERE trashed_us < ?1)", FALSE },
-    { "DELETE FROM chats WHERE trashed_us < ?1", TRUE },
+  /* A message whose parent is purged goes with it, whatever its own stamp says. */
+  static const PurgeStep steps[] = {
+    PURGE_CHATS,
     { "DELETE FROM folders WHERE trashed_us < ?1", TRUE },
     { "DELETE FROM pictures WHERE trashed_us < ?1", TRUE },
     { "WITH RECURSIVE gone (id) AS ("
@@ -119,14 +148,20 @@ atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error)
   if (!atl_db_begin (self, error))
     return -1;
   ok = atl_db_int (self, "SELECT count (*) FROM messages WHERE trashed_us < ?1 AND trash_root = id",
-                   limit, 0, &roots, error);
-  for (gsize i = 0; ok && i < G_N_ELEMENTS (steps); i++)
-    {
-      g_autoptr (AtlStmt) stmt = atl_db_stmt (self, steps[i].sql, error);
-
-      ok = stmt != NULL && atl_db_run (self, stmt, _ ("emptying the trash"), error, "i", limit);
-      if (ok && steps[i].counts)
-        n += sqlite3_changes (self->db);
-    }
+                   limit, 0, &roots, error) &&
+       run_steps (self, steps, G_N_ELEMENTS (steps), limit, &n, error);
   return atl_db_end (self, ok, _ ("emptying the trash"), error) ? n + (int) roots : -1;
+}
+
+int
+atl_store_trash_empty_chats (AtlStore *self, GError **error)
+{
+  static const PurgeStep steps[] = { PURGE_CHATS };
+  gboolean ok;
+  int n = 0;
+
+  if (!atl_db_begin (self, error))
+    return -1;
+  ok = run_steps (self, steps, G_N_ELEMENTS (steps), G_MAXINT64, &n, error);
+  return atl_db_end (self, ok, _ ("emptying the trash"), error) ? n : -1;
 }

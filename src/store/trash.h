@@ -36,4 +36,7 @@ gboolean atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError
  * items, or -1 on error. The window calls it once after its start. */
 int atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error);
 
+/* Destroys every chat in the trash now. Returns how many, or -1 on error. */
+int atl_store_trash_empty_chats (AtlStore *self, GError **error);
+
 G_END_DECLS

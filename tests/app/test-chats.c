@@ -40,6 +40,65 @@ test_delete_chat (void)
   app_fixture_stop (&f);
 }
 
+static GtkWindow *
+window_of_deleted (void)
+{
+  GListModel *windows = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
+    {
+      g_autoptr (GtkWindow) window = g_list_model_get_item (windows, i);
+
+      if (ADW_IS_PREFERENCES_WINDOW (window) && gtk_widget_get_mapped (GTK_WIDGET (window)))
+        return window;
+    }
+  return NULL;
+}
+
+static gboolean
+has_label (GtkWidget *widget, gconstpointer label)
+{
+  return g_strcmp0 (GTK_IS_BUTTON (widget) ? gtk_button_get_label (GTK_BUTTON (widget))
+                                           : gtk_label_get_text (GTK_LABEL (widget)),
+                    label) == 0;
+}
+
+static GtkWidget *
+find_deleted (GType type, const char *label)
+{
+  return app_fixture_find (GTK_WIDGET (window_of_deleted ()), type, has_label, label);
+}
+
+/* Long after the notice with its undo is gone. */
+static void
+test_deleted_chats (void)
+{
+  AppFixture f;
+  GtkWidget *focus;
+  gint64 a, b;
+
+  app_fixture_start (&f);
+  a = app_fixture_add_chat (&f, "First & <last>", "q", "a", NULL, NULL);
+  b = app_fixture_add_chat (&f, "Second", "q", "a", NULL, NULL);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.delete-chat", "x", a);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.delete-chat", "x", b);
+  g_assert_cmpuint (count_chats (&f), ==, 0);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.deleted-chats", NULL);
+  app_assert_soon (window_of_deleted () != NULL);
+  g_assert_nonnull (find_deleted (GTK_TYPE_LABEL, "First & <last>"));
+  gtk_widget_activate (find_deleted (GTK_TYPE_BUTTON, "Restore"));
+  app_assert_soon (count_chats (&f) == 1);
+  /* The next one has the focus. */
+  focus = gtk_window_get_focus (window_of_deleted ());
+  g_assert_true (ADW_IS_ACTION_ROW (focus));
+  gtk_widget_activate (find_deleted (GTK_TYPE_BUTTON, "_Destroy all…"));
+  app_assert_soon (app_dialog () != NULL);
+  adw_message_dialog_response (app_dialog (), "destroy");
+  g_assert_null (find_deleted (GTK_TYPE_BUTTON, "Restore"));
+  g_assert_cmpuint (count_chats (&f), ==, 1);
+  app_fixture_stop (&f);
+}
+
 static void
 test_rename_by_enter (void)
 {
@@ -495,6 +554,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/chats/drag-to-folder", test_drag_to_folder);
   g_test_add_func ("/app/chats/list-buttons", test_list_buttons);
   g_test_add_func ("/app/chats/delete", test_delete_chat);
+  g_test_add_func ("/app/chats/deleted", test_deleted_chats);
   g_test_add_func ("/app/chats/kept", test_kept);
   g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);
   g_test_add_func ("/app/chats/rename-by-enter", test_rename_by_enter);

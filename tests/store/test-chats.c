@@ -263,6 +263,53 @@ test_trash_chat (Fixture *f, gconstpointer data)
   g_assert_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
 }
 
+static guint
+count_trashed (Fixture *f, gint64 *newest)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) list = atl_store_chat_list_trashed (f->store, &error);
+
+  g_assert_no_error (error);
+  *newest = list->len > 0 ? ((AtlChat *) list->pdata[0])->id : 0;
+  return list->len;
+}
+
+static void
+test_deleted_chats (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) left = NULL;
+  gint64 kept = add_chat (f->store), chats[3], newest, message;
+
+  for (guint i = 0; i < G_N_ELEMENTS (chats); i++)
+    {
+      chats[i] = add_chat (f->store);
+      /* Nothing was written in the last one. */
+      if (i < 2)
+        add_message (f->store, chats[i], 0, ATL_ROLE_USER, "words");
+    }
+  message = add_message (f->store, kept, 0, ATL_ROLE_USER, "words");
+  g_assert_cmpuint (count_trashed (f, &newest), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (chats); i++)
+    {
+      g_assert_true (atl_store_trash (f->store, ATL_TRASH_CHAT, chats[i], &error));
+      g_usleep (2);
+    }
+  g_assert_cmpuint (count_trashed (f, &newest), ==, 2);
+  g_assert_cmpint (newest, ==, chats[1]);
+  g_assert_true (atl_store_restore (f->store, ATL_TRASH_CHAT, chats[1], &error));
+  g_assert_cmpuint (count_trashed (f, &newest), ==, 1);
+  /* Messages in the trash stay: their chat is there. */
+  g_assert_true (atl_store_trash (f->store, ATL_TRASH_MESSAGE, message, &error));
+  g_assert_cmpint (atl_store_trash_empty_chats (f->store, &error), ==, 2);
+  g_assert_cmpuint (count_trashed (f, &newest), ==, 0);
+  g_assert_true (atl_store_restore (f->store, ATL_TRASH_MESSAGE, message, &error));
+  left = atl_store_chat_list (f->store, &error);
+  g_assert_cmpuint (left->len, ==, 2);
+  g_assert_true (atl_store_chat_is_destroyed (f->store, chats[0]));
+  g_assert_no_error (error);
+}
+
 static void
 test_interrupted (Fixture *f, gconstpointer data)
 {
@@ -325,6 +372,7 @@ main (int argc, char **argv)
   ADD ("branches", test_branches);
   ADD ("trash-message", test_trash_message);
   ADD ("trash-chat", test_trash_chat);
+  ADD ("deleted-chats", test_deleted_chats);
   ADD ("interrupted", test_interrupted);
   ADD ("settings", test_settings);
   return g_test_run ();

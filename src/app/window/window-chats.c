@@ -4,6 +4,7 @@
 #include "app/chat/chat-list.h"
 #include "app/chat/conversation.h"
 #include "app/dialogs.h"
+#include "app/window/deleted-chats.h"
 #include "app/window/undo.h"
 #include "app/window/window-private.h"
 #include "app/words.h"
@@ -321,6 +322,12 @@ delete_folder (GtkWidget *widget, const char *name, GVariant *parameter)
   atl_session_emit_chats_changed (self->session);
 }
 
+static void
+deleted_chats (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_deleted_chats_present (GTK_WINDOW (widget), ATL_WINDOW (widget)->session);
+}
+
 /* --- Saving as a file --- */
 
 typedef struct
@@ -466,5 +473,6 @@ atl_window_install_chat_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.rename-folder", "x", rename_folder);
   gtk_widget_class_install_action (c, "win.delete-chat", "x", delete_chat);
   gtk_widget_class_install_action (c, "win.delete-folder", "x", delete_folder);
+  gtk_widget_class_install_action (c, "win.deleted-chats", NULL, deleted_chats);
   gtk_widget_class_install_action (c, "win.export-chat", "(xs)", export_chat);
 }
