@@ -91,6 +91,32 @@ test_variations (void)
 }
 
 static gboolean
+is_toast (GtkWidget *widget, gconstpointer data)
+{
+  return g_str_equal (gtk_widget_get_css_name (widget), "toast") && gtk_widget_get_mapped (widget) &&
+         gtk_widget_get_height (widget) > 0;
+}
+
+/* A notice does not cover the button that creates. */
+static void
+test_notice_is_above (void)
+{
+  GtkWidget *button, *toast;
+  graphene_rect_t a, b;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  button = app_fixture_find_id (GTK_WIDGET (f.window), "create_button");
+  atl_window_toast (f.window, "Long enough to reach across the middle of the window, where it is");
+  app_assert_soon (
+      (toast = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_WIDGET, is_toast, NULL)) != NULL);
+  g_assert_true (gtk_widget_compute_bounds (button, GTK_WIDGET (f.window), &a));
+  g_assert_true (gtk_widget_compute_bounds (toast, GTK_WIDGET (f.window), &b));
+  g_assert_cmpfloat (b.origin.y + b.size.height, <=, a.origin.y);
+  app_fixture_stop (&f);
+}
+
+static gboolean
 is_entry_of_seed (GtkWidget *widget, gconstpointer data)
 {
   return gtk_entry_get_input_purpose (GTK_ENTRY (widget)) == GTK_INPUT_PURPOSE_DIGITS;
@@ -216,6 +242,7 @@ main (int argc, char **argv)
   g_test_add_func ("/page-queue/paused", test_paused);
   g_test_add_func ("/page-queue/variations", test_variations);
   app_add_case ("/page-queue/seed", test_seed);
+  app_add_case ("/page-queue/notice", test_notice_is_above);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
   return app_run_pictures ();
 }

@@ -229,7 +229,7 @@ fill_popover (AtlEngineStrip *self)
   add_line (self, _ ("Memory"), NULL, TRUE);
   if (status == NULL)
     {
-      add_line (self, _ ("The engine is not running. It starts with the first message."), NULL,
+      add_line (self, _ ("The engine is not running. It starts when it is needed."), NULL,
                 FALSE);
       return;
     }

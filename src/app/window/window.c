@@ -91,6 +91,11 @@ refresh_layout (AtlWindow *self)
   name_list_buttons (self);
   gtk_widget_set_visible (self->settings_button, chats);
   gtk_widget_set_visible (self->chat_menu_button, chats);
+  /* Above the button that creates, which a notice would cover. */
+  if (atl_window_shows_page (self, "images"))
+    gtk_widget_add_css_class (self->toasts, "above-button");
+  else
+    gtk_widget_remove_css_class (self->toasts, "above-button");
   gtk_stack_set_visible_child (GTK_STACK (self->lists), atl_window_shows_page (self, "images")
                                                             ? self->picture_list
                                                             : self->chat_list);
