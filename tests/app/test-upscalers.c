@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "app/images/upscale-dialog.h"
 #include "hub/library.h"
 
 #define WAIT_S 60
@@ -114,6 +115,35 @@ use (AppFixture *f, const char *path, const char *picture, int width, int height
     }
 }
 
+static gboolean
+says_time (gpointer dialog)
+{
+  GtkWidget *label = app_fixture_find_id (dialog, "size_label");
+
+  return label != NULL && strstr (gtk_label_get_text (GTK_LABEL (label)), "≈") != NULL;
+}
+
+/* How long it takes is known from the last time. */
+static void
+check_price (AppFixture *f, const char *picture)
+{
+  g_autoptr (GListModel) windows = NULL;
+
+  gtk_widget_activate_action (f->window->images_page, "images.upscale", "s", picture);
+  windows = g_object_ref (gtk_window_get_toplevels ());
+  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, i);
+
+      if (!ATL_IS_UPSCALE_DIALOG (window))
+        continue;
+      g_assert_true (app_fixture_wait (says_time, window, WAIT_S));
+      gtk_window_destroy (GTK_WINDOW (window));
+      return;
+    }
+  g_assert_not_reached ();
+}
+
 static void
 test_button (void)
 {
@@ -139,6 +169,7 @@ test_button (void)
 
       use (&f, path, picture, 24, 17);
     }
+  check_price (&f, picture);
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {
       g_autofree char *path = g_build_filename (more, name, NULL);

@@ -76,10 +76,24 @@ factor (AtlUpscaleDialog *self)
 
 /* --- What is shown --- */
 
+/* Once the network has made something larger here; negative before. */
+static double
+seconds_of (AtlUpscaleDialog *self, const Network *network)
+{
+  AtlSession *session = atl_pictures_session_get_session (self->pictures);
+
+  return network == NULL || network->path == NULL
+             ? -1
+             : atl_client_price_larger (atl_session_get_client (session), network->path,
+                                        self->width, self->height);
+}
+
 static void
 refresh_size (AtlUpscaleDialog *self)
 {
-  g_autofree char *words = NULL;
+  double seconds = seconds_of (self, chosen (self));
+  g_autofree char *time = seconds >= 0 ? atl_format_seconds (seconds) : NULL;
+  g_autofree char *words = NULL, *priced = NULL;
 
   if (self->width == 0)
     return;
@@ -89,7 +103,8 @@ refresh_size (AtlUpscaleDialog *self)
                                   ATL_MAX_UPSCALED_SIDE);
   words = g_strdup_printf (_ ("From %u × %u to %u × %u pixels"), self->width, self->height,
                            self->width * factor (self), self->height * factor (self));
-  gtk_label_set_text (GTK_LABEL (self->size_label), words);
+  priced = time != NULL ? g_strdup_printf ("%s · ≈ %s", words, time) : g_strdup (words);
+  gtk_label_set_text (GTK_LABEL (self->size_label), priced);
 }
 
 static void
