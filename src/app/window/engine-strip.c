@@ -100,21 +100,27 @@ part_name (AtlEngineStrip *self, const char *name)
   return name;
 }
 
-/* The first that was loaded; but of several that chat, as for a comparison, the one in use. */
+static gboolean
+is_part (AtlModel *model, const char *name)
+{
+  return model != NULL && g_strcmp0 (atl_model_get_info (model)->name, name) == 0;
+}
+
+/* The first that was loaded; but of several that chat, as for a comparison, or draw, the one in
+ * use. */
 static const char *
 first_name (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
-  AtlModel *chat = atl_session_get_model (self->session);
   AtlModel *picture = atl_pictures_session_get_model (atl_pictures_session_get (self->session));
-  const char *first = status->parts[0].name;
+  AtlModel *used[] = { atl_session_get_model (self->session), picture };
 
-  if (chat == NULL ||
-      (picture != NULL && g_strcmp0 (atl_model_get_info (picture)->name, first) == 0))
-    return part_name (self, first);
-  for (guint i = 0; i < status->n_parts; i++)
-    if (g_strcmp0 (status->parts[i].name, atl_model_get_info (chat)->name) == 0)
-      return part_name (self, status->parts[i].name);
-  return part_name (self, first);
+  if (is_part (picture, status->parts[0].name))
+    return part_name (self, status->parts[0].name);
+  for (gsize k = 0; k < G_N_ELEMENTS (used); k++)
+    for (guint i = 0; i < status->n_parts; i++)
+      if (is_part (used[k], status->parts[i].name))
+        return part_name (self, status->parts[i].name);
+  return part_name (self, status->parts[0].name);
 }
 
 static void
@@ -229,8 +235,7 @@ fill_popover (AtlEngineStrip *self)
   add_line (self, _ ("Memory"), NULL, TRUE);
   if (status == NULL)
     {
-      add_line (self, _ ("The engine is not running. It starts when it is needed."), NULL,
-                FALSE);
+      add_line (self, _ ("The engine is not running. It starts when it is needed."), NULL, FALSE);
       return;
     }
   for (guint i = 0; i < status->n_parts; i++)
