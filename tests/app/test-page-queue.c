@@ -93,8 +93,8 @@ test_variations (void)
 static gboolean
 is_toast (GtkWidget *widget, gconstpointer data)
 {
-  return g_str_equal (gtk_widget_get_css_name (widget), "toast") && gtk_widget_get_mapped (widget) &&
-         gtk_widget_get_height (widget) > 0;
+  return g_str_equal (gtk_widget_get_css_name (widget), "toast") &&
+         gtk_widget_get_mapped (widget) && gtk_widget_get_height (widget) > 0;
 }
 
 /* A notice does not cover the button that creates. */
