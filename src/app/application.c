@@ -9,6 +9,7 @@
 #include "app/accessible.h"
 #include "app/chat/conversation.h"
 #include "app/compare/compare-window.h"
+#include "app/icon-threads.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/resources.h"
@@ -331,6 +332,7 @@ startup (GApplication *app)
 {
   G_APPLICATION_CLASS (atl_application_parent_class)->startup (app);
   gtk_source_init ();
+  atl_icon_threads_init ();
   atl_accessible_watch ();
   begin (ATL_APPLICATION (app));
 }

@@ -3,6 +3,7 @@
 
 #include "client/picture-file.h"
 
+#include "base/thread-task.h"
 #include "client/client-private.h"
 #include "client/picture-request.h"
 
@@ -234,7 +235,7 @@ atl_client_read_picture_async (AtlClient *self,
   opening = g_task_new (self, cancellable, opened_cb, task);
   g_task_set_task_data (opening, atl_picture_request_ref (reading->input),
                         (GDestroyNotify) atl_picture_request_unref);
-  g_task_run_in_thread (opening, open_thread);
+  atl_thread_task_run (opening, open_thread);
 }
 
 AtlPictureFile *

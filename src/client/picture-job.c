@@ -1,6 +1,7 @@
 /* One picture: waits for its model, asks, and reads the pixels that the engine wrote. */
 #define G_LOG_DOMAIN "atl-client"
 
+#include "base/thread-task.h"
 #include "client/job.h"
 
 struct _AtlPictureJob
@@ -250,7 +251,7 @@ job_new (AtlClient *self, AtlModel *model, AtlPictureRequest *request, const cha
   job->method = method;
   job->asked = atl_picture_request_ref (request);
   task = g_task_new (job, NULL, opened_cb, NULL);
-  g_task_run_in_thread (task, open_thread);
+  atl_thread_task_run (task, open_thread);
   return g_object_ref (job);
 }
 

@@ -501,6 +501,37 @@ test_stays_at_end (void)
   app_fixture_stop (&f);
 }
 
+static void
+disposed_cb (gpointer data, GObject *where)
+{
+  *(GThread **) data = g_thread_self ();
+}
+
+static gpointer
+drop_thread (gpointer icon)
+{
+  g_object_unref (icon);
+  return NULL;
+}
+
+/* GTK's threads that load icons may be the last that know one: it still goes on the main thread. */
+static void
+test_icon_threads (void)
+{
+  g_autoptr (GFile) file = g_file_new_for_path ("/nonexistent/icon.svg");
+  GtkIconPaintable *icon;
+  GThread *thread = NULL;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  icon = gtk_icon_paintable_new_for_file (file, 16, 1);
+  g_object_weak_ref (G_OBJECT (icon), disposed_cb, &thread);
+  g_thread_join (g_thread_new ("icons", drop_thread, icon));
+  app_assert_soon (thread != NULL);
+  g_assert_true (thread == g_thread_self ());
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -520,5 +551,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/code-directions", test_code_directions);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
+  g_test_add_func ("/app/window/icon-threads", test_icon_threads);
   return g_test_run ();
 }

@@ -424,6 +424,61 @@ test_schema_words (void)
   expect_unkept ("{\"pattern\": \"a\", \"maxLength\": 3}", "maxLength");
 }
 
+/* --- Tasks on threads --- */
+
+typedef struct
+{
+  GThread *made, *freed;
+  gboolean is_done;
+} TaskWatch;
+
+static void
+note_free (gpointer data)
+{
+  ((TaskWatch *) data)->freed = g_thread_self ();
+}
+
+static void
+square_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  TaskWatch *watch = data;
+
+  g_assert_true (g_thread_self () != watch->made);
+  g_assert_true (G_IS_OBJECT (source) && G_IS_CANCELLABLE (cancellable));
+  g_task_return_int (task, 49);
+}
+
+static void
+squared_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  TaskWatch *watch = data;
+
+  g_assert_true (g_thread_self () == watch->made);
+  g_assert_cmpint (g_task_propagate_int (G_TASK (result), NULL), ==, 49);
+  watch->is_done = TRUE;
+}
+
+/* Whichever comes last, the thread or the callback: the object and the data go here. */
+static void
+test_thread_task (void)
+{
+  for (guint i = 0; i < 300; i++)
+    {
+      TaskWatch watch = { .made = g_thread_self () };
+      GObject *source = g_object_new (G_TYPE_OBJECT, NULL);
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      GTask *task = g_task_new (source, cancellable, squared_cb, &watch);
+
+      g_task_set_task_data (task, &watch, note_free);
+      g_object_unref (source);
+      atl_thread_task_run (task, square_thread);
+      g_object_unref (task);
+      while (!watch.is_done || watch.freed == NULL)
+        g_main_context_iteration (NULL, TRUE);
+      g_assert_true (watch.freed == watch.made);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -434,6 +489,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/json", test_json);
   g_test_add_func ("/base/json-alike", test_json_alike);
   g_test_add_func ("/base/json-large", test_json_large);
+  g_test_add_func ("/base/thread-task", test_thread_task);
   g_test_add_func ("/base/json-infinity", test_json_infinity);
   g_test_add_func ("/base/json-beside", test_json_beside);
   g_test_add_func ("/base/json-halves", test_json_halves);

@@ -8,6 +8,7 @@
 
 #include "app/gallery/gallery-private.h"
 #include "app/images/pictures-session.h"
+#include "base/thread-task.h"
 #include "media/picture.h"
 #include "media/recipe.h"
 
@@ -192,7 +193,7 @@ begin_look (AtlGallery *self)
   look->gone = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   task = g_task_new (self, NULL, looked_cb, NULL);
   g_task_set_task_data (task, look, look_free);
-  g_task_run_in_thread (task, look_thread);
+  atl_thread_task_run (task, look_thread);
 }
 
 void
@@ -506,5 +507,5 @@ atl_gallery_import (AtlGallery *self, GPtrArray *files)
   copies->paths = g_ptr_array_new_with_free_func (g_free);
   copies->folder = atl_pictures_dir ();
   g_task_set_task_data (task, copies, copies_free);
-  g_task_run_in_thread (task, copy_thread);
+  atl_thread_task_run (task, copy_thread);
 }

@@ -11,7 +11,7 @@ struct _AtlGallery
 {
   GObject parent_instance;
 
-  AtlSession *session; /* borrowed: it outlives this */
+  AtlSession *session; /* borrowed: while `cancellable` is not cancelled */
   AtlThumbnails *thumbnails;
   GListStore *pictures;
   GHashTable *items; /* gint64 * -> AtlGalleryItem: all that were ever met */

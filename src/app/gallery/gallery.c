@@ -406,6 +406,16 @@ atl_gallery_init (AtlGallery *self)
   self->imports = g_ptr_array_new_with_free_func (g_free);
 }
 
+/* Work under way keeps it, but finds no session any more. */
+static void
+leave_session (gpointer data)
+{
+  AtlGallery *self = data;
+
+  g_cancellable_cancel (self->cancellable);
+  g_object_unref (self);
+}
+
 AtlGallery *
 atl_gallery_get (AtlSession *session)
 {
@@ -416,7 +426,7 @@ atl_gallery_get (AtlSession *session)
       self = g_object_new (ATL_TYPE_GALLERY, NULL);
       self->session = session;
       self->thumbnails = atl_thumbnails_new (atl_session_get_client (session), NULL);
-      g_object_set_data_full (G_OBJECT (session), SESSION_KEY, self, g_object_unref);
+      g_object_set_data_full (G_OBJECT (session), SESSION_KEY, self, leave_session);
       atl_gallery_reload (self);
     }
   return self;

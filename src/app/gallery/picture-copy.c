@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/images/pictures-session.h"
+#include "base/thread-task.h"
 #include "media/recipe.h"
 
 typedef struct
@@ -154,7 +155,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (copy->pixels == NULL)
     g_task_return_error (task, error);
   else
-    g_task_run_in_thread (task, copy_thread);
+    atl_thread_task_run (task, copy_thread);
 }
 
 /* With the ending of the picture. Owned by the caller. */
@@ -198,7 +199,7 @@ atl_picture_copy_async (AtlGallery *gallery,
   if (!format_of (copy->to, &to_format) || !format_of (copy->from, &from_format) ||
       to_format == from_format)
     {
-      g_task_run_in_thread (task, copy_thread);
+      atl_thread_task_run (task, copy_thread);
       return;
     }
   copy->format = to_format;

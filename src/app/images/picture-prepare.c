@@ -2,6 +2,7 @@
 #include "app/images/picture-prepare.h"
 
 #include "app/images/picture-extend.h"
+#include "base/thread-task.h"
 
 /* Of a picture that is extended, px. */
 #define MAX_SIDE 4096u
@@ -138,7 +139,7 @@ mask_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (self->mask == NULL)
     g_task_return_error (task, error);
   else
-    g_task_run_in_thread (task, extend_thread);
+    atl_thread_task_run (task, extend_thread);
 }
 
 static void
@@ -156,7 +157,7 @@ picture_read_cb (GObject *source, GAsyncResult *result, gpointer data)
                                    g_task_get_cancellable (task), mask_read_cb,
                                    g_object_ref (task));
   else
-    g_task_run_in_thread (task, extend_thread);
+    atl_thread_task_run (task, extend_thread);
 }
 
 void
