@@ -12,8 +12,8 @@ work_thread (GTask *inner, gpointer source, gpointer data, GCancellable *cancell
 {
   Work *work = data;
 
-  work->func (work->task, g_task_get_source_object (work->task),
-              g_task_get_task_data (work->task), g_task_get_cancellable (work->task));
+  work->func (work->task, g_task_get_source_object (work->task), g_task_get_task_data (work->task),
+              g_task_get_cancellable (work->task));
   g_task_return_boolean (inner, TRUE);
 }
 

@@ -8,6 +8,7 @@
 #include "base/json-bounded.h"
 #include "base/name-hash.h"
 #include "base/schema-words.h"
+#include "base/thread-task.h"
 
 static void
 test_checked (void)
