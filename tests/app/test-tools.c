@@ -251,6 +251,59 @@ test_notebook (void)
   app_fixture_stop (&f);
 }
 
+/* The character that is pointed at, so far to the right of the place of another one; -1: none. */
+static int
+pointed_at (GtkTextView *view, int offset, int right)
+{
+  GtkTextIter iter;
+  GdkRectangle place;
+  int x, y;
+
+  gtk_text_buffer_get_iter_at_offset (gtk_text_view_get_buffer (view), &iter, offset);
+  gtk_text_view_get_iter_location (view, &iter, &place);
+  gtk_text_view_buffer_to_window_coords (view, GTK_TEXT_WINDOW_WIDGET, place.x + right,
+                                         place.y + place.height / 2, &x, &y);
+  return atl_token_tags_point (view, x, y, &iter) ? gtk_text_iter_get_offset (&iter) : -1;
+}
+
+/* Line ends are tokens like others; behind their lines they are found and seen. */
+static void
+test_line_ends (void)
+{
+  AtlTokenChoice top[] = { { 1, (char *) "\n", -0.1 }, { 2, (char *) " \t\r", -3 } };
+  AtlChatToken token = { .chosen = top[0], .top = top, .n_top = G_N_ELEMENTS (top) };
+  AppFixture f;
+  GtkWidget *window, *view;
+  GtkTextBuffer *buffer;
+  GtkTextIter iter;
+  g_autoptr (AtlTokenTags) tags = NULL;
+  g_autoptr (GPtrArray) tokens = g_ptr_array_new ();
+  g_autofree char *words = NULL;
+
+  app_fixture_start (&f);
+  window = atl_notebook_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  atl_notebook_window_set_text (ATL_NOTEBOOK_WINDOW (window), "one\n\ntwo");
+  app_fixture_spin (300);
+  view = app_fixture_find_id (window, "text_view");
+  g_assert_cmpint (pointed_at (GTK_TEXT_VIEW (view), 0, 2), ==, 0);
+  g_assert_cmpint (pointed_at (GTK_TEXT_VIEW (view), 3, 40), ==, 3);
+  g_assert_cmpint (pointed_at (GTK_TEXT_VIEW (view), 4, 40), ==, 4);
+  g_assert_cmpint (pointed_at (GTK_TEXT_VIEW (view), 8, 40), ==, -1);
+
+  buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (view));
+  tags = atl_token_tags_new (buffer);
+  atl_token_tags_begin (tags, 3);
+  g_ptr_array_add (tokens, &token);
+  atl_token_tags_add (tags, tokens);
+  atl_token_tags_inserted (tags, 1);
+  gtk_text_buffer_get_iter_at_offset (buffer, &iter, 3);
+  words = atl_token_tags_describe (tags, &iter, FALSE);
+  g_assert_cmpstr (words, ==, "[↵  90.5 %] · ␣⇥␍  5.0 %");
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
 static void
 go_on (GtkWidget *window)
 {
@@ -385,6 +438,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/tools/compare-go-on", test_go_on);
   g_test_add_func ("/app/tools/notebook", test_notebook);
   g_test_add_func ("/app/tools/notebook-idle", test_notebook_idle);
+  g_test_add_func ("/app/tools/notebook-line-ends", test_line_ends);
   g_test_add_func ("/app/tools/compare-keyboard", test_compare_keyboard);
   return g_test_run ();
 }

@@ -174,18 +174,12 @@ tooltip_cb (
 {
   GtkTextIter iter;
   g_autofree char *markup = NULL;
-  int buffer_x, buffer_y;
 
   if (keyboard)
     gtk_text_buffer_get_iter_at_mark (get_buffer (self), &iter,
                                       gtk_text_buffer_get_insert (get_buffer (self)));
-  else
-    {
-      gtk_text_view_window_to_buffer_coords (GTK_TEXT_VIEW (view), GTK_TEXT_WINDOW_WIDGET, x, y,
-                                             &buffer_x, &buffer_y);
-      if (!gtk_text_view_get_iter_at_location (GTK_TEXT_VIEW (view), &iter, buffer_x, buffer_y))
-        return FALSE;
-    }
+  else if (!atl_token_tags_point (GTK_TEXT_VIEW (view), x, y, &iter))
+    return FALSE;
   markup = atl_token_tags_describe (self->tokens, &iter, TRUE);
   gtk_tooltip_set_markup (tooltip, markup);
   return markup != NULL;

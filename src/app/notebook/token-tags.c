@@ -151,12 +151,31 @@ visible (const char *text)
 
   for (const char *p = text ? text : ""; *p != '\0'; p = g_utf8_next_char (p))
     if (*p == '\n')
-      g_string_append (out, "⏎");
+      g_string_append (out, "↵");
     else if (*p == ' ')
       g_string_append (out, "␣");
+    else if (*p == '\t')
+      g_string_append (out, "⇥");
+    else if (*p == '\r')
+      g_string_append (out, "␍");
     else
       g_string_append_unichar (out, g_utf8_get_char (p));
   return g_strdup (out->len > 0 ? out->str : "∅");
+}
+
+gboolean
+atl_token_tags_point (GtkTextView *view, int x, int y, GtkTextIter *iter)
+{
+  int top, height;
+
+  gtk_text_view_window_to_buffer_coords (view, GTK_TEXT_WINDOW_WIDGET, x, y, &x, &y);
+  if (gtk_text_view_get_iter_at_location (view, iter, x, y))
+    return TRUE;
+  /* Nothing is drawn for a line end: the empty space behind a line, which is nearest to it, stands
+   * for it. */
+  gtk_text_view_get_line_yrange (view, iter, &top, &height);
+  return gtk_text_iter_ends_line (iter) && !gtk_text_iter_is_end (iter) && y >= top &&
+         y < top + height;
 }
 
 char *

@@ -36,6 +36,10 @@ void atl_token_tags_inserted (AtlTokenTags *self, int n_chars);
  * markup, or one plain line. NULL where the model wrote nothing; the caller's. */
 char *atl_token_tags_describe (AtlTokenTags *self, const GtkTextIter *iter, gboolean as_markup);
 
+/* What is pointed at, in coordinates of the view: a character, or the line end behind the last one
+ * of a line. FALSE where there is neither. */
+gboolean atl_token_tags_point (GtkTextView *view, int x, int y, GtkTextIter *iter);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTokenTags, atl_token_tags_free)
 
 G_END_DECLS
