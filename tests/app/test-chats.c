@@ -547,6 +547,32 @@ test_open_stays_marked (void)
   app_fixture_stop (&f);
 }
 
+/* Who ends a search is at the chat that is open, and not at a heading. */
+static void
+test_search_ended (void)
+{
+  AppFixture f;
+  gint64 open;
+  AtlChatEntry *entry;
+  GtkWidget *bar;
+
+  app_fixture_start (&f);
+  app_fixture_add_chat (&f, "First", "one", "two", NULL, NULL);
+  open = app_fixture_add_chat (&f, "Second", "three", "four", NULL, NULL);
+  app_fixture_add_chat (&f, "Third", "five", "six", NULL, NULL);
+  atl_window_open_chat (f.window, open, 0);
+  app_fixture_spin (300);
+  app_act (&f, "win.search", NULL);
+  bar = app_fixture_find (f.window->chat_list, GTK_TYPE_SEARCH_BAR, NULL, NULL);
+  g_assert_true (gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (bar)));
+  gtk_search_bar_set_search_mode (GTK_SEARCH_BAR (bar), FALSE);
+  entry = atl_chat_list_get_focused (ATL_CHAT_LIST (f.window->chat_list));
+  g_assert_nonnull (entry);
+  g_assert_cmpint (entry->kind, ==, ATL_CHAT_ENTRY_CHAT);
+  g_assert_cmpint (entry->id, ==, open);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -557,6 +583,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/chats/deleted", test_deleted_chats);
   g_test_add_func ("/app/chats/kept", test_kept);
   g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);
+  g_test_add_func ("/app/chats/search-ended", test_search_ended);
   g_test_add_func ("/app/chats/rename-by-enter", test_rename_by_enter);
   g_test_add_func ("/app/chats/hit-shows-match", test_hit_shows_match);
   g_test_add_func ("/app/chats/export-import", test_export_import);

@@ -154,12 +154,35 @@ activated_cb (GtkListView *view, guint position, AtlChatList *self)
   g_signal_emit (self, open_signal, 0, entry->id, entry->message_id);
 }
 
+/* The row of a chat, where it is in sight. */
+static GtkWidget *
+find_chat (AtlChatList *self, gint64 id)
+{
+  for (GtkWidget *row = gtk_widget_get_first_child (self->list); row != NULL;
+       row = gtk_widget_get_next_sibling (row))
+    {
+      GtkWidget *child = gtk_widget_get_first_child (row);
+      AtlChatEntry *entry = ATL_IS_CHAT_LIST_ROW (child)
+                                ? atl_chat_list_row_get_entry (ATL_CHAT_LIST_ROW (child))
+                                : NULL;
+      if (entry != NULL && entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == id &&
+          gtk_widget_get_mapped (row))
+        return row;
+    }
+  return NULL;
+}
+
 static void
 search_mode_cb (AtlChatList *self)
 {
+  GtkWidget *selected;
+
   refresh (self);
-  if (!gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar)))
-    gtk_widget_grab_focus (self->list);
+  if (gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar)))
+    return;
+  /* What comes first in the list is a heading. */
+  selected = find_chat (self, self->selected);
+  gtk_widget_grab_focus (selected != NULL ? selected : self->list);
 }
 
 static void
@@ -273,24 +296,6 @@ entry_key_cb (
 
   return keyval == GDK_KEY_Down && row != NULL && gtk_widget_get_mapped (row) &&
          gtk_widget_grab_focus (row);
-}
-
-/* The row of a chat, where it is in sight. */
-static GtkWidget *
-find_chat (AtlChatList *self, gint64 id)
-{
-  for (GtkWidget *row = gtk_widget_get_first_child (self->list); row != NULL;
-       row = gtk_widget_get_next_sibling (row))
-    {
-      GtkWidget *child = gtk_widget_get_first_child (row);
-      AtlChatEntry *entry = ATL_IS_CHAT_LIST_ROW (child)
-                                ? atl_chat_list_row_get_entry (ATL_CHAT_LIST_ROW (child))
-                                : NULL;
-      if (entry != NULL && entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == id &&
-          gtk_widget_get_mapped (row))
-        return row;
-    }
-  return NULL;
 }
 
 gboolean
