@@ -30,6 +30,9 @@ char *atl_format_tokens (guint n_tokens);
  * `time_us` as g_get_real_time(). The caller's. */
 char *atl_format_time (gint64 time_us);
 
+/* Which way the script of a letter runs. (Pango's own answer is deprecated.) */
+GtkTextDirection atl_letter_direction (gunichar letter);
+
 /* A word that is broken over lines gets no hyphen that was not written. */
 void atl_label_never_hyphenate (GtkLabel *label);
 /* The same for what is written in a text view, now and later. */

@@ -259,6 +259,71 @@ test_empty (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_copy_code (GtkWidget *button, gconstpointer data)
+{
+  return g_strcmp0 (gtk_widget_get_tooltip_text (button), "Copy code") == 0;
+}
+
+/* What lies in this program's own clipboard; a last line end may have been cut off by Markdown. */
+static void
+assert_copied (GdkClipboard *clipboard, const char *expected)
+{
+  GdkContentProvider *content = gdk_clipboard_get_content (clipboard);
+  g_auto (GValue) value = G_VALUE_INIT;
+  g_autofree char *with_end = NULL;
+
+  g_assert_nonnull (content);
+  g_value_init (&value, G_TYPE_STRING);
+  g_assert_true (gdk_content_provider_get_value (content, &value, NULL));
+  with_end = g_strconcat (g_value_get_string (&value),
+                          g_str_has_suffix (g_value_get_string (&value), "\n") ? "" : "\n", NULL);
+  g_assert_cmpstr (with_end, ==, expected);
+}
+
+/* Lines of code begin at the left, whatever their comments are written in; what is copied is what
+ * the model wrote. */
+static void
+test_code_direction (void)
+{
+  static const char code[] =
+      "x = 1\n    # \331\205\330\252\331\210\330\263\330\267\n\"\327\220\" + y\n";
+  AppFixture f;
+  AtlConversation *chat;
+  GtkWidget *view, *button;
+  GtkTextBuffer *buffer;
+  GtkTextIter start, end;
+  GdkRectangle place;
+  GdkClipboard *clipboard;
+  g_autofree char *answer = g_strdup_printf ("```python\n%s```\n", code);
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_exchange (chat, "one", answer);
+  app_fixture_spin (300);
+  view = app_fixture_find (app_message_row (&f, app_message (chat, -1)), GTK_TYPE_TEXT_VIEW, NULL,
+                           NULL);
+  g_assert_nonnull (view);
+  buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (view));
+  for (int line = 0; line < 3; line++)
+    {
+      gtk_text_buffer_get_iter_at_line (buffer, &start, line);
+      gtk_text_view_get_iter_location (GTK_TEXT_VIEW (view), &start, &place);
+      g_assert_cmpint (place.x, <, 20);
+    }
+  clipboard = gtk_widget_get_clipboard (view);
+  gtk_text_buffer_get_bounds (buffer, &start, &end);
+  gtk_text_buffer_select_range (buffer, &start, &end);
+  g_signal_emit_by_name (view, "copy-clipboard");
+  assert_copied (clipboard, code);
+  gdk_clipboard_set_text (clipboard, "");
+  button = app_fixture_find (app_message_row (&f, app_message (chat, -1)), GTK_TYPE_BUTTON,
+                             is_copy_code, NULL);
+  g_signal_emit_by_name (button, "clicked");
+  assert_copied (clipboard, code);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -269,5 +334,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/messages/json-lines", test_json_lines);
   g_test_add_func ("/app/messages/json-answers", test_json_answers);
   g_test_add_func ("/app/messages/empty", test_empty);
+  g_test_add_func ("/app/messages/code-direction", test_code_direction);
   return g_test_run ();
 }

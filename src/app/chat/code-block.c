@@ -6,6 +6,7 @@
 #include <gtksourceview/gtksource.h>
 
 #include "app/accessible.h"
+#include "app/words.h"
 
 /* Highlighting longer code makes frames late. */
 #define MAX_HIGHLIGHT_BYTES (64 * 1024)
@@ -21,6 +22,7 @@ struct _AtlCodeBlock
   GtkWidget *view;
   GtkSourceBuffer *buffer;
   char *language;
+  char *code; /* (nullable) without our marks */
   guint copied_source;
 };
 
@@ -91,12 +93,64 @@ apply_height (AtlCodeBlock *self)
   gtk_widget_set_size_request (self->view, -1, n_lines * height + 20);
 }
 
+#define MARK "\342\200\216" /* the left-to-right mark */
+
+/* Code runs from left to right also where the first letter of a line, in a comment or a text, is
+ * Arabic or Hebrew: such a letter gets a mark before it. The caller's. */
+static char *
+left_to_right (const char *code)
+{
+  g_autoptr (GString) text = g_string_sized_new (strlen (code));
+  gboolean is_decided = FALSE;
+
+  for (const char *p = code, *next; *p != '\0'; p = next)
+    {
+      const gunichar c = g_utf8_get_char (p);
+
+      next = g_utf8_next_char (p);
+      if (!is_decided && g_unichar_isalpha (c) && atl_letter_direction (c) == GTK_TEXT_DIR_RTL)
+        g_string_append (text, MARK);
+      is_decided = c != '\n' && (is_decided || g_unichar_isalpha (c));
+      g_string_append_len (text, p, next - p);
+    }
+  return g_strdup (text->str);
+}
+
+/* Takes the marks out of what a person selected; the caller's. */
+static char *
+without_marks (const char *text)
+{
+  g_auto (GStrv) pieces = g_strsplit (text, MARK, -1);
+
+  return g_strjoinv ("", pieces);
+}
+
+/* Like the copy button: what the model wrote. */
+static void
+copy_selection_cb (GtkTextView *view)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (view);
+  GtkTextIter start, end;
+  g_autofree char *text = NULL;
+  g_autofree char *own = NULL;
+
+  if (!gtk_text_buffer_get_selection_bounds (buffer, &start, &end))
+    return;
+  text = gtk_text_buffer_get_text (buffer, &start, &end, FALSE);
+  own = without_marks (text);
+  if (g_str_equal (own, text))
+    return;
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (view)), own);
+  g_signal_stop_emission_by_name (view, "copy-clipboard");
+}
+
 void
 atl_code_block_set (AtlCodeBlock *self, const char *code, const char *language)
 {
   GtkTextBuffer *buffer = GTK_TEXT_BUFFER (self->buffer);
   GtkTextIter start, end;
   g_autofree char *old = NULL;
+  g_autofree char *text = left_to_right (code);
   gsize n_old;
 
   if (g_strcmp0 (self->language, language) != 0)
@@ -108,10 +162,12 @@ atl_code_block_set (AtlCodeBlock *self, const char *code, const char *language)
   gtk_text_buffer_get_bounds (buffer, &start, &end);
   old = gtk_text_buffer_get_text (buffer, &start, &end, FALSE);
   n_old = strlen (old);
-  if (g_str_has_prefix (code, old))
-    gtk_text_buffer_insert (buffer, &end, code + n_old, -1);
+  if (g_str_has_prefix (text, old))
+    gtk_text_buffer_insert (buffer, &end, text + n_old, -1);
   else
-    gtk_text_buffer_set_text (buffer, code, -1);
+    gtk_text_buffer_set_text (buffer, text, -1);
+  g_free (self->code);
+  self->code = g_strdup (code);
   gtk_source_buffer_set_highlight_syntax (self->buffer, strlen (code) <= MAX_HIGHLIGHT_BYTES);
   apply_height (self);
 }
@@ -129,12 +185,8 @@ copied_cb (gpointer data)
 static void
 copy_cb (GtkButton *button, AtlCodeBlock *self)
 {
-  GtkTextIter start, end;
-  g_autofree char *text = NULL;
-
-  gtk_text_buffer_get_bounds (GTK_TEXT_BUFFER (self->buffer), &start, &end);
-  text = gtk_text_buffer_get_text (GTK_TEXT_BUFFER (self->buffer), &start, &end, FALSE);
-  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)), text);
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)),
+                          self->code != NULL ? self->code : "");
   gtk_button_set_icon_name (button, "object-select-symbolic");
   g_clear_handle_id (&self->copied_source, g_source_remove);
   self->copied_source = g_timeout_add (COPIED_MS, copied_cb, self);
@@ -155,6 +207,7 @@ atl_code_block_dispose (GObject *object)
   g_clear_handle_id (&self->copied_source, g_source_remove);
   g_clear_pointer (&self->frame, gtk_widget_unparent);
   g_clear_pointer (&self->language, g_free);
+  g_clear_pointer (&self->code, g_free);
   G_OBJECT_CLASS (atl_code_block_parent_class)->dispose (object);
 }
 
@@ -201,6 +254,7 @@ atl_code_block_init (AtlCodeBlock *self)
   gtk_text_buffer_set_enable_undo (GTK_TEXT_BUFFER (self->buffer), FALSE);
   self->view = gtk_source_view_new_with_buffer (self->buffer);
   g_object_unref (self->buffer);
+  g_signal_connect (self->view, "copy-clipboard", G_CALLBACK (copy_selection_cb), NULL);
   gtk_text_view_set_editable (GTK_TEXT_VIEW (self->view), FALSE);
   gtk_text_view_set_cursor_visible (GTK_TEXT_VIEW (self->view), FALSE);
   gtk_text_view_set_monospace (GTK_TEXT_VIEW (self->view), TRUE);

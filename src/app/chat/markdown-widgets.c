@@ -15,27 +15,6 @@
 /* Characters after which a table cell wraps. */
 #define CELL_CHARS 34
 
-/* Of a letter; Pango's own answer is deprecated. */
-static GtkTextDirection
-letter_direction (gunichar letter)
-{
-  switch (g_unichar_get_script (letter))
-    {
-    case G_UNICODE_SCRIPT_HEBREW:
-    case G_UNICODE_SCRIPT_ARABIC:
-    case G_UNICODE_SCRIPT_SYRIAC:
-    case G_UNICODE_SCRIPT_THAANA:
-    case G_UNICODE_SCRIPT_NKO:
-    case G_UNICODE_SCRIPT_SAMARITAN:
-    case G_UNICODE_SCRIPT_MANDAIC:
-    case G_UNICODE_SCRIPT_ADLAM:
-    case G_UNICODE_SCRIPT_HANIFI_ROHINGYA:
-      return GTK_TEXT_DIR_RTL;
-    default:
-      return GTK_TEXT_DIR_LTR;
-    }
-}
-
 /* A text runs as its first letter does, whatever way the window does: it begins at that side, and
  * the signs of lists stand there. Without a letter it has no way of its own. */
 static GtkTextDirection
@@ -43,7 +22,7 @@ label_direction (GtkWidget *label)
 {
   for (const char *c = gtk_label_get_text (GTK_LABEL (label)); *c != '\0'; c = g_utf8_next_char (c))
     if (g_unichar_isalpha (g_utf8_get_char (c)))
-      return letter_direction (g_utf8_get_char (c));
+      return atl_letter_direction (g_utf8_get_char (c));
   return GTK_TEXT_DIR_NONE;
 }
 
