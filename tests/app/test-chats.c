@@ -143,7 +143,7 @@ test_pin_and_search (void)
   g_assert_nonnull (strstr (hit->markup, "&lt;"));
   atl_window_open_chat (f.window, hit->id, hit->message_id);
   app_fixture_spin (200);
-  g_assert_true (app_message (app_conversation (&f), 1)->is_found);
+  app_assert_soon (app_message (app_conversation (&f), 1)->is_found);
   app_fixture_stop (&f);
 }
 

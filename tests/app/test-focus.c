@@ -236,7 +236,7 @@ test_main_menu (void)
   leaflet = f.window->leaflet;
   gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
   app_fixture_spin (300);
-  g_assert_true (adw_leaflet_get_folded (ADW_LEAFLET (leaflet)));
+  app_assert_soon (adw_leaflet_get_folded (ADW_LEAFLET (leaflet)));
   adw_leaflet_set_visible_child (ADW_LEAFLET (leaflet), f.window->content);
   app_act (&f, "win.main-menu", NULL);
   g_assert_true (app_fixture_wait (is_menu_open, &f, 60));

@@ -26,7 +26,7 @@ test_follow_up (void)
   atl_conversation_answer_finish (old, &full);
   atl_conversation_set_system_prompt (old, "Be kind.");
   app_fixture_spin (400);
-  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button") != NULL);
   g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
   /* Without a model there is none that could see more. */
   g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "context_button"));
@@ -38,7 +38,7 @@ test_follow_up (void)
   json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 0);
   atl_conversation_save_settings (old);
   app_fixture_spin (400);
-  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button") != NULL);
   /* Pieces lose nothing and keep to their length. */
   pieces = atl_follow_up_pieces (old, 30);
   g_assert_cmpuint (g_strv_length (pieces), >, 2);

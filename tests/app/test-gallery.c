@@ -390,9 +390,7 @@ test_viewer (void)
   gallery = atl_gallery_get (f.session);
   app_wait_for_pictures (&f, 3);
   atl_viewer_window_show (GTK_WIDGET (view), gallery, atl_gallery_get_pictures (gallery), 1, FALSE);
-  app_fixture_spin (800);
-  viewer = app_viewer ();
-  g_assert_nonnull (viewer);
+  app_assert_soon ((viewer = app_viewer ()) != NULL);
   app_assert_soon (is_titled (viewer, "picture 1.png"));
   app_fixture_shot (viewer, "viewer");
   /* What is deleted gives way to its neighbour. */
@@ -405,9 +403,7 @@ test_viewer (void)
   app_assert_soon (is_titled (viewer, "picture 2.png"));
   gtk_window_destroy (GTK_WINDOW (viewer));
   atl_viewer_compare (GTK_WIDGET (view), gallery, app_picture_at (&f, 0), app_picture_at (&f, 1));
-  app_fixture_spin (800);
-  viewer = app_viewer ();
-  g_assert_nonnull (viewer);
+  app_assert_soon ((viewer = app_viewer ()) != NULL);
   app_fixture_shot (viewer, "compare");
   gtk_window_destroy (GTK_WINDOW (viewer));
   app_fixture_stop (&f);

@@ -287,7 +287,7 @@ test_fold (void)
   gtk_window_set_default_size (GTK_WINDOW (window), 700, 300);
   gtk_window_present (GTK_WINDOW (window));
   app_fixture_spin (500);
-  g_assert_true (atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+  app_assert_soon (atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
   g_assert_cmpuint (n_times, <=, 2);
   gtk_window_set_default_size (GTK_WINDOW (window), 900, 300);
   app_assert_soon (!atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));

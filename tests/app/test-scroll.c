@@ -109,7 +109,7 @@ test_short_messages (void)
   gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 860);
   g_assert_true (app_fixture_wait (is_filled, get_adjustment (chat_view (&f)), 5));
   app_fixture_spin (200);
-  g_assert_true (is_at_end (chat_view (&f)));
+  app_assert_soon (is_at_end (chat_view (&f)));
   g_assert_cmpuint (
       g_list_model_get_n_items (atl_conversation_get_messages (app_conversation (&f))), <, 120);
   app_fixture_stop (&f);
@@ -141,7 +141,7 @@ test_other_path (void)
   g_assert_no_error (error);
   turn_wheel (get_adjustment (view), 200);
   app_fixture_spin (200);
-  g_assert_cmpuint (atl_conversation_get_n_messages (conversation), ==, 12);
+  app_assert_soon (atl_conversation_get_n_messages (conversation) == 12);
   app_fixture_stop (&f);
 }
 
@@ -185,7 +185,7 @@ test_sidebar (void)
     g_assert_true (atl_conversation_rename (chat, "Renamed", NULL));
   }
   app_fixture_spin (200);
-  g_assert_nonnull (find_line (&f, "Renamed"));
+  app_assert_soon (find_line (&f, "Renamed") != NULL);
   g_assert_true (find_line (&f, "Chat 50") == line);
   g_assert_true (gtk_window_get_focus (GTK_WINDOW (f.window)) == focus);
   g_assert_cmpfloat (gtk_adjustment_get_value (get_adjustment (f.window->chat_list)), ==, 100);

@@ -141,7 +141,7 @@ test_engine_lost (void)
   atl_conversation_answer_fail (conversation, error);
   answer = app_message (conversation, -1);
   app_fixture_spin (100);
-  g_assert_cmpint (answer->state, ==, ATL_MESSAGE_ERROR);
+  app_assert_soon (answer->state == ATL_MESSAGE_ERROR);
   g_assert_cmpstr (answer->content->str, ==, "half");
   g_assert_cmpstr (answer->error_text, ==, "The engine stopped.");
   g_assert_true (
@@ -285,10 +285,10 @@ test_delete_message (void)
   gtk_widget_activate_action (app_message_row (&f, app_message (conversation, 2)), "message.delete",
                               NULL);
   app_fixture_spin (100);
-  g_assert_cmpuint (atl_conversation_get_n_messages (conversation), ==, 2);
+  app_assert_soon (atl_conversation_get_n_messages (conversation) == 2);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
   app_fixture_spin (100);
-  g_assert_cmpuint (atl_conversation_get_n_messages (conversation), ==, 4);
+  app_assert_soon (atl_conversation_get_n_messages (conversation) == 4);
   g_assert_cmpstr (app_message (conversation, 3)->content->str, ==, "second");
   app_fixture_stop (&f);
 }
