@@ -304,6 +304,13 @@ activated_cb (GtkListBox *list, GtkListBoxRow *row, AtlModelSwitcher *self)
   gtk_widget_activate_action (GTK_WIDGET (self), "win.focus-prompt", NULL);
 }
 
+/* Escape, which the entry keeps to itself. */
+static void
+search_ended_cb (AtlModelSwitcher *self)
+{
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+}
+
 static void
 search_activated_cb (AtlModelSwitcher *self)
 {
@@ -439,6 +446,7 @@ atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, refresh_list);
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, search_ended_cb);
   gtk_widget_class_bind_template_callback (widget_class, close_cb);
   gtk_widget_class_bind_template_callback (widget_class, unload_cb);
 }
