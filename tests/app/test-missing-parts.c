@@ -183,6 +183,7 @@ test_fetch (void)
   fetch (&f);
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_cmpint (hub.n_files, ==, 4);
+  g_assert_cmpstr (atl_pictures_session_get_model_name (app_pictures (&f)), ==, "first");
   app_set_up_picture (&f, "made of parts", 2, 1);
   app_create (&f);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));

@@ -68,9 +68,15 @@ atl_picture_open (AtlJob *job, GError **error)
 
 /* --- What is told --- */
 
+/* A file's without its ending, as it is called before it is loaded. */
 static char *
 name_of (const AtlJob *job)
 {
+  static const char *const endings[] = { ".safetensors", ".gguf" };
+
+  for (gsize i = 0; job->load.name != NULL && i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (job->load.name, endings[i]) && job->load.name[0] != '.')
+      return g_strndup (job->load.name, strlen (job->load.name) - strlen (endings[i]));
   if (job->load.name != NULL && *job->load.name != '\0')
     return g_strdup (job->load.name);
   return g_strdup (job->load.pictures != NULL
