@@ -21,6 +21,7 @@ struct _AtlJobBar
   GtkWidget *pause_button;
   GtkWidget *stop_button;
   GtkWidget *queue_button;
+  GtkWidget *queue_label;
   GtkWidget *queue_view;
 };
 
@@ -86,7 +87,10 @@ refresh_queue (AtlJobBar *self)
   guint n_unsaved = n_all - MIN (n_all, n + n_failed);
   g_autofree char *label = describe_queue (n, n_failed, n_unsaved);
 
-  gtk_menu_button_set_label (GTK_MENU_BUTTON (self->queue_button), label);
+  /* It gives way in a narrow window. */
+  gtk_label_set_text (GTK_LABEL (self->queue_label), label);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->queue_button),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
   gtk_widget_set_visible (self->queue_button, n_all > (task != NULL));
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->revealer), n_all > 0);
 }
@@ -216,6 +220,7 @@ atl_job_bar_class_init (AtlJobBarClass *klass)
   BIND (pause_button);
   BIND (stop_button);
   BIND (queue_button);
+  BIND (queue_label);
   BIND (queue_view);
 #undef BIND
 }
