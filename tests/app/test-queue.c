@@ -192,6 +192,9 @@ test_gone (void)
   /* Longer words in other languages do not make a narrow window wider. */
   gtk_widget_measure (label, GTK_ORIENTATION_HORIZONTAL, -1, &least, &natural, NULL, NULL);
   g_assert_cmpint (least, <, natural);
+  gtk_widget_measure (gtk_widget_get_ancestor (button, ATL_TYPE_JOB_BAR),
+                      GTK_ORIENTATION_HORIZONTAL, -1, &least, NULL, NULL, NULL);
+  g_assert_cmpint (least, <, 340);
   app_fixture_stop (&f);
   app_fixture_use_store (NULL);
   remove_tree (dir);
