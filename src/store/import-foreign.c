@@ -1,5 +1,5 @@
-/* Chats as other programs write them: lists of {"role", "content"}, LM Studio's messages with
- * versions, ChatGPT's tree. */
+/* Chats as other programs write them: lists of {"role", "content"} (Jan's too), LM Studio's
+ * messages with versions, ChatGPT's tree. */
 #define G_LOG_DOMAIN "atl-store"
 
 #include "store/import-private.h"
@@ -32,7 +32,13 @@ content_text (JsonNode *node)
       const char *piece = NULL;
 
       if (JSON_NODE_HOLDS_OBJECT (part))
-        piece = atl_json_string (json_node_get_object (part), "text", NULL);
+        {
+          JsonObject *object = json_node_get_object (part);
+          JsonObject *inner = atl_json_object (object, "text");
+
+          piece = inner != NULL ? atl_json_string (inner, "value", NULL)
+                                : atl_json_string (object, "text", NULL);
+        }
       else if (JSON_NODE_HOLDS_VALUE (part) && json_node_get_value_type (part) == G_TYPE_STRING)
         piece = json_node_get_string (part);
       if (piece != NULL)
@@ -64,15 +70,29 @@ role_of (const char *name, AtlRole *role)
   return atl_role_from_name (name, role);
 }
 
+/* Seconds since 1970 as others write them, some in thousandths; nonsense becomes now. */
 static gint64
-insert_plain_chat (AtlImport *import, const char *title, const char *system_prompt, GError **error)
+time_us (double time_s)
+{
+  if (time_s >= 1e11)
+    time_s /= 1000;
+  return time_s > 0 && time_s < 1e11 ? (gint64) (time_s * G_USEC_PER_SEC) : g_get_real_time ();
+}
+
+/* `updated_s` 0: when it was begun. */
+static gint64
+insert_plain_chat (AtlImport *import,
+                   const char *title,
+                   const char *system_prompt,
+                   double created_s,
+                   double updated_s,
+                   GError **error)
 {
   g_autofree char *fallback = atl_import_title (import->name);
-  gint64 now = g_get_real_time ();
   const AtlChat chat = {
     .title = (char *) (title != NULL ? title : fallback),
-    .created_us = now,
-    .updated_us = now,
+    .created_us = time_us (created_s),
+    .updated_us = time_us (updated_s > 0 ? updated_s : created_s),
     .system_prompt = (char *) system_prompt,
   };
 
@@ -96,26 +116,31 @@ split_thinking (const char *text, const char **rest)
   return thinking;
 }
 
-static gint64
-insert_plain (AtlImport *import,
-              gint64 chat_id,
-              gint64 parent,
-              AtlRole role,
-              const char *text,
-              double created_s,
-              GError **error)
+typedef struct
 {
-  g_autofree char *thinking = role == ATL_ROLE_ASSISTANT ? split_thinking (text, &text) : NULL;
+  AtlRole role;
+  const char *text;
+  const char *thinking; /* (nullable) NULL: maybe in the text */
+  const char *model;    /* (nullable) */
+  double created_s;     /* 0: not known */
+} Plain;
+
+static gint64
+insert_plain (AtlImport *import, gint64 chat_id, gint64 parent, const Plain *plain, GError **error)
+{
+  gboolean is_answer = plain->role == ATL_ROLE_ASSISTANT;
+  const char *text = plain->text;
+  g_autofree char *thinking = is_answer && plain->thinking == NULL ? split_thinking (text, &text)
+                                                                   : g_strdup (plain->thinking);
   const AtlMessage message = {
     .chat_id = chat_id,
     .parent_id = parent,
-    .role = role,
+    .role = plain->role,
     .state = ATL_MESSAGE_COMPLETE,
     .content = (char *) text,
     .thinking = thinking,
-    /* Seconds since 1970 as others write them; nonsense becomes now. */
-    .created_us = created_s > 0 && created_s < 1e11 ? (gint64) (created_s * G_USEC_PER_SEC)
-                                                    : g_get_real_time (),
+    .model_name = (char *) (is_answer ? plain->model : NULL),
+    .created_us = time_us (plain->created_s),
   };
 
   return atl_message_insert (import->store, &message, error);
@@ -144,26 +169,42 @@ atl_import_list (AtlImport *import, JsonArray *list, const char *title, GError *
       if (chat_id == 0)
         {
           /* A system message that opens the list is the chat's system prompt. */
-          chat_id = insert_plain_chat (import, title, role == ATL_ROLE_SYSTEM ? text : NULL, error);
+          chat_id = insert_plain_chat (import, title, role == ATL_ROLE_SYSTEM ? text : NULL,
+                                       atl_json_double (object, "created_at", 0), 0, error);
           if (chat_id == 0)
             return FALSE;
           if (role == ATL_ROLE_SYSTEM)
             continue;
         }
-      parent = insert_plain (import, chat_id, parent, role, text, 0, error);
+      parent = insert_plain (import, chat_id, parent,
+                             &(const Plain){
+                                 .role = role,
+                                 .text = text,
+                                 .created_s = atl_json_double (object, "created_at", 0),
+                             },
+                             error);
       if (parent == 0)
         return FALSE;
     }
   return chat_id != 0 || atl_import_refuse (import, error, _ ("there is no message in it"));
 }
 
+static gboolean
+is_thought (JsonObject *step)
+{
+  JsonObject *style = atl_json_object (step, "style");
+
+  return style != NULL && g_str_equal (atl_json_string (style, "type", ""), "thinking");
+}
+
 /* One version of a message of LM Studio: its own content, or that of its steps; other steps are
- * tool calls and the like. The caller's, "" when there is no text. */
+ * tool calls and the like. The caller's, "" when there is no text. `thinking`: NULL when none. */
 static char *
-version_text (JsonObject *version)
+version_text (JsonObject *version, char **thinking)
 {
   JsonArray *steps = atl_json_array (version, "steps");
   g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GString) thoughts = g_string_new (NULL);
   g_autofree char *own = content_text (json_object_get_member (version, "content"));
 
   if (own != NULL)
@@ -173,13 +214,16 @@ version_text (JsonObject *version)
       JsonNode *node = json_array_get_element (steps, i);
       JsonObject *step = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
       g_autofree char *piece = NULL;
+      GString *to;
 
       if (step == NULL || !g_str_equal (atl_json_string (step, "type", ""), "contentBlock"))
         continue;
+      to = is_thought (step) ? thoughts : text;
       piece = content_text (json_object_get_member (step, "content"));
-      if (piece != NULL && *piece != '\0')
-        g_string_append_printf (text, "%s%s", text->len > 0 ? "\n\n" : "", piece);
+      if (piece != NULL && *g_strstrip (piece) != '\0')
+        g_string_append_printf (to, "%s%s", to->len > 0 ? "\n\n" : "", piece);
     }
+  *thinking = thoughts->len > 0 ? g_strdup (thoughts->str) : NULL;
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -189,27 +233,51 @@ insert_version (
 {
   JsonNode *node = json_array_get_element (versions, i);
   JsonObject *version = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  g_autofree char *text = version != NULL ? version_text (version) : NULL;
+  JsonObject *sender = version != NULL ? atl_json_object (version, "senderInfo") : NULL;
+  g_autofree char *thinking = NULL;
+  g_autofree char *text = version != NULL ? version_text (version, &thinking) : NULL;
+  Plain plain = { .text = text, .thinking = thinking };
   gint64 id;
-  AtlRole role;
 
-  if (text == NULL || *text == '\0' || !role_of (atl_json_string (version, "role", ""), &role))
+  if (text == NULL || (*text == '\0' && thinking == NULL) ||
+      !role_of (atl_json_string (version, "role", ""), &plain.role))
     return TRUE;
-  id = insert_plain (import, chat_id, *parent, role, text, 0, error);
+  plain.model = sender != NULL ? atl_json_string (sender, "senderName", NULL) : NULL;
+  id = insert_plain (import, chat_id, *parent, &plain, error);
   if (id == 0)
     return FALSE;
   *parent = id;
   return TRUE;
 }
 
+/* Newer versions of LM Studio keep it among settings; borrowed, (nullable). */
+static const char *
+system_prompt_of (JsonObject *object)
+{
+  JsonObject *config = atl_json_object (object, "perChatPredictionConfig");
+  JsonArray *fields = config != NULL ? atl_json_array (config, "fields") : NULL;
+  const char *prompt = atl_json_string (object, "systemPrompt", "");
+
+  for (guint i = 0; *prompt == '\0' && fields != NULL && i < json_array_get_length (fields); i++)
+    {
+      JsonNode *node = json_array_get_element (fields, i);
+      JsonObject *field = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+
+      if (field != NULL &&
+          g_str_equal (atl_json_string (field, "key", ""), "llm.prediction.systemPrompt"))
+        prompt = atl_json_string (field, "value", "");
+    }
+  return *prompt != '\0' ? prompt : NULL;
+}
+
 gboolean
 atl_import_versions (AtlImport *import, JsonObject *object, JsonArray *list, GError **error)
 {
-  const char *prompt = atl_json_string (object, "systemPrompt", "");
   gint64 parent = 0;
   gint64 chat_id = insert_plain_chat (
       import, atl_json_string (object, "name", atl_json_string (object, "title", NULL)),
-      *prompt != '\0' ? prompt : NULL, error);
+      system_prompt_of (object), atl_json_double (object, "createdAt", 0),
+      atl_json_double (object, "assistantLastMessagedAt", 0), error);
 
   for (guint i = 0; chat_id != 0 && i < json_array_get_length (list); i++)
     {
@@ -250,7 +318,9 @@ atl_import_mapping (AtlImport *import, JsonObject *object, JsonObject *mapping, 
   g_autoptr (GArray) pending = g_array_new (FALSE, FALSE, sizeof (Pending));
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GList) keys = json_object_get_members (mapping);
-  gint64 chat_id = insert_plain_chat (import, atl_json_string (object, "title", NULL), NULL, error);
+  gint64 chat_id = insert_plain_chat (import, atl_json_string (object, "title", NULL), NULL,
+                                      atl_json_double (object, "create_time", 0),
+                                      atl_json_double (object, "update_time", 0), error);
   guint n = 0;
 
   if (chat_id == 0)
@@ -271,19 +341,23 @@ atl_import_mapping (AtlImport *import, JsonObject *object, JsonObject *mapping, 
       JsonObject *author = atl_json_object (message, "author");
       JsonObject *content = atl_json_object (message, "content");
       JsonArray *children = node != NULL ? atl_json_array (node, "children") : NULL;
+      JsonObject *metadata = message != NULL ? atl_json_object (message, "metadata") : NULL;
       g_autofree char *text = NULL;
       gint64 parent = now.parent;
-      AtlRole role;
+      Plain plain = { 0 };
 
       if (node == NULL || !g_hash_table_add (seen, (gpointer) now.key))
         continue;
       if (content != NULL)
         text = content_text (json_object_get_member (content, "parts"));
       /* Nodes without text (the root, tool calls) hand their children to their own parent. */
-      if (text != NULL && text[0] != '\0' && role_of (atl_json_string (author, "role", ""), &role))
+      if (text != NULL && text[0] != '\0' &&
+          role_of (atl_json_string (author, "role", ""), &plain.role))
         {
-          parent = insert_plain (import, chat_id, now.parent, role, text,
-                                 atl_json_double (message, "create_time", 0), error);
+          plain.text = text;
+          plain.created_s = atl_json_double (message, "create_time", 0);
+          plain.model = metadata != NULL ? atl_json_string (metadata, "model_slug", NULL) : NULL;
+          parent = insert_plain (import, chat_id, now.parent, &plain, error);
           if (parent == 0)
             return FALSE;
         }

@@ -12,6 +12,7 @@
 #include "store/message-rows.h"
 
 #define MAX_IMPORT_BYTES (512u << 20)
+#define MAX_LINES_BYTES (64u << 20)
 /* Other programs write dozens of values around each message. */
 #define MAX_TREE_BYTES ((guint64) 4 << 30)
 
@@ -217,8 +218,8 @@ import_chat (AtlImport *import, JsonNode *node, GError **error)
     }
   return atl_import_refuse (
       import, error,
-      _ ("no chat was found in it: expected one that Atelier, ChatGPT or LM Studio "
-         "exported, or a list of {\"role\", \"content\"}"));
+      _ ("no chat was found in it: expected one that Atelier, ChatGPT, Jan or LM "
+         "Studio exported, or a list of {\"role\", \"content\"}"));
 }
 
 /* An array is one chat when its entries are messages, several when they are chats. */
@@ -241,11 +242,45 @@ holds_chats (JsonNode *root)
          !json_object_has_member (json_node_get_object (first), "from");
 }
 
+/* One JSON a line, as Jan keeps the messages of a chat: an array of them. NULL where a line is
+ * none.
+ */
+static JsonNode *
+parse_lines (const char *data, gsize size, const char *name)
+{
+  g_autoptr (JsonNode) root = json_node_new (JSON_NODE_ARRAY);
+  JsonArray *array = json_array_new ();
+  const char *end = data + size;
+
+  json_node_take_array (root, array);
+  if (size > MAX_LINES_BYTES)
+    return NULL;
+  for (const char *line = data, *next; line < end; line = next)
+    {
+      const char *stop = memchr (line, '\n', (gsize) (end - line));
+      gsize length = (gsize) ((stop != NULL ? stop : end) - line);
+      JsonNode *node;
+
+      next = line + length + (stop != NULL);
+      if (length == 0 || (length == 1 && *line == '\r'))
+        continue;
+      node = atl_json_parse (line, length, name, NULL);
+      if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+        {
+          g_clear_pointer (&node, json_node_unref);
+          return NULL;
+        }
+      json_array_add_element (array, node);
+    }
+  return json_array_get_length (array) > 1 ? g_steal_pointer (&root) : NULL;
+}
+
 GArray *
 atl_store_import (AtlStore *self, const char *data, gsize size, const char *name, GError **error)
 {
   g_autoptr (GArray) chats = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_autoptr (JsonNode) root = NULL;
+  g_autoptr (JsonNode) lines = NULL;
   AtlImport import = { self, name, chats };
   gboolean ok = TRUE;
 
@@ -255,7 +290,17 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
       return NULL;
     }
   root = atl_json_parse_large (data, size, MAX_TREE_BYTES, name, error);
-  if (root == NULL || !atl_db_begin (self, error))
+  if (root == NULL)
+    return NULL;
+  /* The parser ends with the first value. */
+  if (JSON_NODE_HOLDS_OBJECT (root) &&
+      json_object_has_member (json_node_get_object (root), "role") &&
+      (lines = parse_lines (data, size, name)) != NULL)
+    {
+      json_node_unref (root);
+      root = g_steal_pointer (&lines);
+    }
+  if (!atl_db_begin (self, error))
     return NULL;
   if (holds_chats (root))
     {

@@ -21,9 +21,9 @@ char *atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error);
 
 /* Reads `size` untrusted bytes: our own JSON, an array of {"role", "content"}, an object with such
  * an array under "messages" (and maybe "title"), ChatGPT's "mapping" tree, LM Studio's messages
- * with "versions", or an array of any of these. All or nothing. `name` begins messages and is the
- * title when there is none. The ids of the new chats (element-type gint64), the caller's;
- * ATL_ERROR_BAD_FILE says what was not understood.
+ * with "versions", Jan's messages (one JSON a line), or an array of any of these. All or nothing.
+ * `name` begins messages and is the title when there is none. The ids of the new chats
+ * (element-type gint64), the caller's; ATL_ERROR_BAD_FILE says what was not understood.
  */
 GArray *
 atl_store_import (AtlStore *self, const char *data, gsize size, const char *name, GError **error);

@@ -154,18 +154,20 @@ static void
 test_mapping (Fixture *f, gconstpointer data)
 {
   static const char json[] =
-      "[{\"title\":\"One\",\"mapping\":{"
+      "[{\"title\":\"One\",\"create_time\":1700000000.5,\"update_time\":1700000100,\"mapping\":{"
       "\"r\":{\"id\":\"r\",\"message\":null,\"parent\":null,\"children\":[\"a\"]},"
       "\"a\":{\"message\":{\"author\":{\"role\":\"user\"},\"create_time\":1700000000.5,"
       "\"content\":{\"content_type\":\"text\",\"parts\":[\"Hi\"]}},\"parent\":\"r\","
       "\"children\":[\"b\",\"c\",\"a\",\"missing\"]},"
       "\"b\":{\"message\":{\"author\":{\"role\":\"assistant\"},"
+      "\"metadata\":{\"model_slug\":\"some-model\"},"
       "\"content\":{\"parts\":[\"B\"]}},\"parent\":\"a\",\"children\":[]},"
       "\"c\":{\"message\":{\"author\":{\"role\":\"assistant\"},"
       "\"content\":{\"parts\":[\"C\"]}},\"parent\":\"a\",\"children\":[1,null]}}},"
       "{\"title\":\"Two\",\"mapping\":{}}]";
   g_autoptr (GError) error = NULL;
   g_autoptr (GArray) ids = atl_store_import (f->store, json, strlen (json), "x.json", &error);
+  g_autoptr (AtlChat) chat = NULL;
   g_autoptr (GPtrArray) path = NULL;
 
   g_assert_no_error (error);
@@ -174,6 +176,9 @@ test_mapping (Fixture *f, gconstpointer data)
   path = atl_store_message_list (f->store, g_array_index (ids, gint64, 0), &error);
   g_assert_cmpuint (((AtlMessage *) path->pdata[1])->n_branches, ==, 2);
   g_assert_cmpint (((AtlMessage *) path->pdata[0])->created_us, ==, 1700000000500000);
+  chat = atl_store_chat_get (f->store, g_array_index (ids, gint64, 0), &error);
+  g_assert_cmpint (chat->created_us, ==, 1700000000500000);
+  g_assert_cmpint (chat->updated_us, ==, 1700000100000000);
 }
 
 static void
@@ -204,6 +209,53 @@ test_versions (Fixture *f, gconstpointer data)
   g_assert_cmpuint (((AtlMessage *) path->pdata[1])->n_branches, ==, 2);
 }
 
+/* What newer versions of LM Studio write: thoughts as a block of their own, the model's name, the
+ * system prompt among settings; and when it was. */
+static void
+test_studio (Fixture *f, gconstpointer data)
+{
+  static const char json[] =
+      "{\"name\":\"Studio\",\"systemPrompt\":\"\",\"createdAt\":1700000000000,"
+      "\"perChatPredictionConfig\":{\"fields\":[3,{\"key\":\"other\"},"
+      "{\"key\":\"llm.prediction.systemPrompt\",\"value\":\"Be kind.\"}]},\"messages\":["
+      "{\"versions\":[{\"type\":\"singleStep\",\"role\":\"user\",\"content\":\"Hi\"}]},"
+      "{\"versions\":[{\"type\":\"multiStep\",\"role\":\"assistant\","
+      "\"senderInfo\":{\"senderName\":\"some/model\"},\"steps\":["
+      "{\"type\":\"contentBlock\",\"style\":{\"type\":\"thinking\",\"ended\":true},"
+      "\"prefix\":\"<think>\",\"suffix\":\"</think>\","
+      "\"content\":[{\"type\":\"text\",\"text\":\"hm\\n\"}]},"
+      "{\"type\":\"contentBlock\",\"content\":[{\"type\":\"text\",\"text\":\"A\"}]}]}]}]}";
+  gint64 id = import_one (f->store, json);
+  g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
+  g_autoptr (GPtrArray) path = atl_store_message_list (f->store, id, NULL);
+  const AtlMessage *answer = path->pdata[1];
+
+  assert_path (f->store, id, "u:Hi|a:A");
+  g_assert_cmpstr (answer->thinking, ==, "hm");
+  g_assert_cmpstr (answer->model_name, ==, "some/model");
+  g_assert_cmpstr (chat->system_prompt, ==, "Be kind.");
+  g_assert_cmpint (chat->created_us, ==, 1700000000000000);
+  g_assert_cmpint (chat->updated_us, ==, 1700000000000000);
+}
+
+/* Jan keeps one message a line. */
+static void
+test_lines (Fixture *f, gconstpointer data)
+{
+  static const char json[] =
+      "{\"id\":\"1\",\"role\":\"user\",\"created_at\":1700000000,\"content\":"
+      "[{\"type\":\"text\",\"text\":{\"value\":\"Hi\",\"annotations\":[]}}]}\r\n\n"
+      "{\"id\":\"2\",\"role\":\"assistant\",\"created_at\":1700000001000,\"content\":"
+      "[{\"type\":\"text\",\"text\":{\"value\":\"Hello\",\"annotations\":[]}}]}\n";
+  gint64 id = import_one (f->store, json);
+  g_autoptr (GPtrArray) path = atl_store_message_list (f->store, id, NULL);
+  g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
+
+  assert_path (f->store, id, "u:Hi|a:Hello");
+  g_assert_cmpint (((AtlMessage *) path->pdata[1])->created_us, ==, 1700000001000000);
+  g_assert_cmpint (chat->updated_us, ==, 1700000000000000);
+}
+
 static void
 test_refused (Fixture *f, gconstpointer data)
 {
@@ -216,6 +268,8 @@ test_refused (Fixture *f, gconstpointer data)
     "{}",
     "[1]",
     "[{\"role\":\"user\"}]",
+    "{\"role\":\"user\",\"content\":\"x\"}\n3\n",
+    "{\"role\":\"user\",\"content\":\"x\"}\n{",
     "[{\"role\":\"pirate\",\"content\":\"x\"}]",
     "[{\"role\":\"user\",\"content\":\"fine\"},{\"role\":\"user\",\"content\":7}]",
     "[{\"role\":1,\"content\":\"x\"}]",
@@ -329,6 +383,8 @@ main (int argc, char **argv)
   ADD ("lists", test_lists);
   ADD ("thinking", test_thinking);
   ADD ("mapping", test_mapping);
+  ADD ("studio", test_studio);
+  ADD ("lines", test_lines);
   ADD ("versions", test_versions);
   ADD ("refused", test_refused);
   ADD ("async", test_async);

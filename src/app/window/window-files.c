@@ -80,8 +80,9 @@ atl_window_import (AtlWindow *self)
 {
   g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
 
-  gtk_file_filter_set_name (filter, _ ("Chats (.json)"));
+  gtk_file_filter_set_name (filter, _ ("Chats (.json, .jsonl)"));
   gtk_file_filter_add_pattern (filter, "*.json");
+  gtk_file_filter_add_pattern (filter, "*.jsonl");
   self->chooser = gtk_file_chooser_native_new (_ ("Import chats"), GTK_WINDOW (self),
                                                GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Import"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
