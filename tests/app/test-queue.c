@@ -189,6 +189,8 @@ test_gone (void)
   g_assert_nonnull (button);
   label = app_fixture_find_id (button, "queue_label");
   g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (label)), ==, "1 waits · 3 failed");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                       "What comes next: 1 waits · 3 failed");
   /* Longer words in other languages do not make a narrow window wider. */
   gtk_widget_measure (label, GTK_ORIENTATION_HORIZONTAL, -1, &least, &natural, NULL, NULL);
   g_assert_cmpint (least, <, natural);

@@ -3,7 +3,9 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
 
+#include "app/accessible.h"
 #include "app/images/queue-view.h"
 #include "app/words.h"
 
@@ -87,10 +89,14 @@ refresh_queue (AtlJobBar *self)
   guint n_unsaved = n_all - MIN (n_all, n + n_failed);
   g_autofree char *label = describe_queue (n, n_failed, n_unsaved);
 
-  /* It gives way in a narrow window. */
-  gtk_label_set_text (GTK_LABEL (self->queue_label), label);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->queue_button),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  /* The label gives way in a narrow window; said again only when it says something else. */
+  if (strcmp (gtk_label_get_text (GTK_LABEL (self->queue_label)), label) != 0)
+    {
+      g_autofree char *words = g_strdup_printf ("%s: %s", _ ("What comes next"), label);
+
+      gtk_label_set_text (GTK_LABEL (self->queue_label), label);
+      atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->queue_button), words);
+    }
   gtk_widget_set_visible (self->queue_button, n_all > (task != NULL));
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->revealer), n_all > 0);
 }
