@@ -27,7 +27,10 @@ atl_format_seconds (double seconds)
     return g_strdup_printf (_ ("%.1f s"), seconds);
   if (seconds < 60)
     return g_strdup_printf (_ ("%.0f s"), seconds);
-  return g_strdup_printf (_ ("%d min %d s"), (int) seconds / 60, (int) seconds % 60);
+  if (seconds < 3600)
+    return g_strdup_printf (_ ("%d min %d s"), (int) seconds / 60, (int) seconds % 60);
+  seconds = MIN (seconds, 1e9);
+  return g_strdup_printf (_ ("%d h %d min"), (int) seconds / 3600, (int) seconds / 60 % 60);
 }
 
 char *

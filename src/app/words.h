@@ -20,7 +20,7 @@ atl_set_string (char **field, const char *text)
 /* "1.1 GB", "340 MB": decimal, as file managers and shops count. The caller's. */
 char *atl_format_bytes (guint64 n_bytes);
 
-/* "12 s", "2 min 5 s". The caller's. */
+/* "12 s", "2 min 5 s", "3 h 20 min". The caller's. */
 char *atl_format_seconds (double seconds);
 
 /* "3,104 tokens". The caller's. */
