@@ -142,7 +142,7 @@ atl_db_stmt (AtlStore *self, const char *sql, GError **error)
       atl_db_set_error (self->db, rc, self->dir, _ ("reading it"), error);
       return NULL;
     }
-  g_hash_table_insert (self->stmts, (gpointer) sql, stmt);
+  g_hash_table_insert (self->stmts, g_strdup (sql), stmt);
   return stmt;
 }
 

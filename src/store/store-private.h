@@ -33,7 +33,7 @@ typedef sqlite3_stmt AtlStmt;
 void atl_stmt_release (AtlStmt *stmt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlStmt, atl_stmt_release)
 
-/* `sql` must be a literal or otherwise outlive the handle. */
+/* `sql` is one of few texts: each stays prepared until the store is closed. */
 AtlStmt *atl_db_stmt (AtlStore *self, const char *sql, GError **error);
 
 /* Binds ?1, ?2... by `types`: i gint64, z gint64 with 0 stored as NULL, d double, s text (NULL is

@@ -194,7 +194,7 @@ atl_store_open (const char *dir, GError **error)
   self->dir = g_strdup (dir != NULL ? dir : default_dir);
   self->path = g_build_filename (self->dir, "atelier.db", NULL);
   self->reports = g_ptr_array_new_with_free_func (g_free);
-  self->stmts = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, finalize_cb);
+  self->stmts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, finalize_cb);
 
   if (!make_folder (self->dir, "backups", error) || !make_folder (self->dir, "running", error))
     return NULL;
