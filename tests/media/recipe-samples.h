@@ -110,7 +110,7 @@ sample (void)
       NULL, NULL, &error);
 
   g_assert_no_error (error);
-  return g_variant_ref_sink (recipe);
+  return recipe;
 }
 
 static const char comfy_graph[] =

@@ -244,17 +244,13 @@ test_adapted (void)
                                     context, FALSE, now, &error);
       g_autofree char *adapted = NULL;
       g_autoptr (JsonObject) bare = json_object_new ();
+      g_autoptr (GList) names = json_object_get_members (context);
 
       /* `context` carries its own messages, which are used as they are; without them they are
        * adapted. */
-      for (GList *names = json_object_get_members (context), *name = names; name != NULL;
-           name = name->next)
-        {
-          if (strcmp (name->data, "messages") != 0)
-            json_object_set_member (bare, name->data, json_object_dup_member (context, name->data));
-          if (name->next == NULL)
-            g_list_free (names);
-        }
+      for (GList *name = names; name != NULL; name = name->next)
+        if (strcmp (name->data, "messages") != 0)
+          json_object_set_member (bare, name->data, json_object_dup_member (context, name->data));
       g_clear_error (&error);
       adapted = atl_chat_template_render (chat, json_object_get_array_member (context, "messages"),
                                           NULL, bare, FALSE, now, &error);
