@@ -264,10 +264,20 @@ test_branches (void)
   row = app_message_row (&f, first);
   g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (app_fixture_find_id (row, "branch_label"))), ==,
                    "2/2");
+  gtk_widget_grab_focus (app_fixture_find_id (row, "previous_button"));
   gtk_widget_activate_action (row, "message.previous-branch", NULL);
   app_fixture_spin (100);
   g_assert_cmpstr (app_message (conversation, 0)->content->str, ==, "one");
   g_assert_cmpstr (app_message (conversation, 1)->content->str, ==, "answer one");
+  /* Walking on needs no way back to the buttons. */
+  row = app_message_row (&f, app_message (conversation, 0));
+  g_assert_true (gtk_window_get_focus (GTK_WINDOW (f.window)) ==
+                 app_fixture_find_id (row, "next_button"));
+  gtk_widget_activate_action (row, "message.next-branch", NULL);
+  app_fixture_spin (100);
+  row = app_message_row (&f, app_message (conversation, 0));
+  g_assert_true (gtk_window_get_focus (GTK_WINDOW (f.window)) ==
+                 app_fixture_find_id (row, "previous_button"));
   app_fixture_stop (&f);
 }
 

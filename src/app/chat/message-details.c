@@ -65,6 +65,34 @@ atl_message_details_note (const AtlMessageItem *item)
   return NULL;
 }
 
+/* The last line that has text, for the folded thoughts. */
+static char *
+last_line (const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  for (guint i = g_strv_length (lines); i-- > 0;)
+    if (*g_strstrip (lines[i]) != '\0')
+      return g_strdup (lines[i]);
+  return g_strdup ("");
+}
+
+char *
+atl_message_details_thinking (const AtlMessageItem *item, gboolean is_open)
+{
+  if (item->thinking_since_us != 0)
+    {
+      g_autofree char *line = last_line (item->thinking->str);
+      return is_open || *line == '\0' ? g_strdup (_ ("Thinking…"))
+                                      : g_strdup_printf (_ ("Thinking… %s"), line);
+    }
+  if (item->stats.thinking_ms >= 500)
+    {
+      g_autofree char *time = atl_format_seconds (item->stats.thinking_ms / 1000);
+      return g_strdup_printf (_ ("Thought for %s"), time);
+    }
+  return g_strdup (_ ("Thoughts"));
+}
+
 static void
 add_row (GtkGrid *grid, int *row, const char *title, char *value)
 {

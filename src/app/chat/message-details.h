@@ -13,9 +13,14 @@ G_BEGIN_DECLS
 /* "34 tokens/s · first word after 0.4 s · CPU, 2 threads"; NULL when nothing is known. The
  * caller's. */
 char *atl_message_details_line (const AtlMessageItem *item);
-/* What a person should know about how it ended; NULL when it ended by itself. The caller's. */
+/* What a person should know about how it ended; NULL when it ended by itself, with words. The
+ * caller's. */
 char *atl_message_details_note (const AtlMessageItem *item);
 /* A popover with everything; floating. */
 GtkWidget *atl_message_details_popover (const AtlMessageItem *item);
+
+/* What stands above the thoughts: how long they took, or, while they come and are folded away,
+ * their last line. The caller's. */
+char *atl_message_details_thinking (const AtlMessageItem *item, gboolean is_open);
 
 G_END_DECLS

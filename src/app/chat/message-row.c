@@ -56,17 +56,6 @@ struct _AtlMessageRow
 
 G_DEFINE_FINAL_TYPE (AtlMessageRow, atl_message_row, GTK_TYPE_WIDGET)
 
-/* The last line that has text, for the folded thoughts. */
-static char *
-last_line (const char *text)
-{
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  for (guint i = g_strv_length (lines); i-- > 0;)
-    if (*g_strstrip (lines[i]) != '\0')
-      return g_strdup (lines[i]);
-  return g_strdup ("");
-}
-
 static void
 refresh_thinking (AtlMessageRow *self)
 {
@@ -77,19 +66,7 @@ refresh_thinking (AtlMessageRow *self)
   gtk_widget_set_visible (self->thinking_box, item->thinking->len > 0);
   if (item->thinking->len == 0)
     return;
-  if (item->thinking_since_us != 0)
-    {
-      g_autofree char *line = last_line (item->thinking->str);
-      label = open || *line == '\0' ? g_strdup (_ ("Thinking…"))
-                                    : g_strdup_printf (_ ("Thinking… %s"), line);
-    }
-  else if (item->stats.thinking_ms >= 500)
-    {
-      g_autofree char *time = atl_format_seconds (item->stats.thinking_ms / 1000);
-      label = g_strdup_printf (_ ("Thought for %s"), time);
-    }
-  else
-    label = g_strdup (_ ("Thoughts"));
+  label = atl_message_details_thinking (item, open);
   gtk_label_set_text (GTK_LABEL (self->thinking_label), label);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->thinking_toggle),
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
@@ -461,6 +438,25 @@ delete_action (GtkWidget *widget, const char *name, GVariant *parameter)
     gtk_widget_activate_action (widget, "chat.delete-message", "x", self->item->id);
 }
 
+/* The version that stands where another one stood has the focus where that had it, so that a person
+ * can walk through them. */
+static void
+focus_branch (GtkWidget *list, gint64 parent_id, int step)
+{
+  for (GtkWidget *child = gtk_widget_get_first_child (list); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      GtkWidget *row = gtk_widget_get_first_child (child);
+      AtlMessageRow *found = ATL_IS_MESSAGE_ROW (row) ? ATL_MESSAGE_ROW (row) : NULL;
+
+      if (found == NULL || found->item == NULL || found->item->parent_id != parent_id)
+        continue;
+      GtkWidget *same = step > 0 ? found->next_button : found->previous_button;
+      GtkWidget *other = step > 0 ? found->previous_button : found->next_button;
+      gtk_widget_grab_focus (gtk_widget_is_sensitive (same) ? same : other);
+    }
+}
+
 static void
 branch_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -468,10 +464,14 @@ branch_action (GtkWidget *widget, const char *name, GVariant *parameter)
   int step = g_str_equal (name, "message.next-branch") ? 1 : -1;
   g_autoptr (GtkWidget) list = ref_list (self);
   g_autoptr (GError) error = NULL;
+  gint64 parent_id = self->item != NULL ? self->item->parent_id : 0;
 
-  if (self->item != NULL &&
-      !atl_conversation_step_branch (self->conversation, self->item, step, &error))
+  if (self->item == NULL)
+    return;
+  if (!atl_conversation_step_branch (self->conversation, self->item, step, &error))
     say (list, error);
+  else if (list != NULL)
+    focus_branch (list, parent_id, step);
 }
 
 static void
