@@ -172,6 +172,9 @@ test_fetch (void)
   g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "missing-parts");
+  /* Who cannot drop files chooses them. */
+  g_assert_true (
+      gtk_widget_is_sensitive (app_fixture_find_id (f.window->images_page, "files_button")));
 
   /* Other bytes than were promised are not used. */
   hub.is_damaged = TRUE;

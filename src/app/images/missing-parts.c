@@ -104,7 +104,7 @@ refresh (AtlMissingParts *self)
       "%s\n\n%s\n\n%s",
       can_fetch ? _ ("The file has the part that draws. Published files do for the rest:")
                 : _ ("The file has the part that draws. It also needs:"),
-      list, _ ("What you have of it, drop it here."));
+      list, _ ("What you have of it, drop it here or choose it."));
   if (sizes_are_known (info))
     label = g_strdup_printf (_ ("Download %s"), size);
   else

@@ -53,6 +53,12 @@ open_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static void
+open_parts_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_choose_parts (ATL_WINDOW (widget));
+}
+
+static void
 load_from_disk_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
@@ -194,6 +200,7 @@ atl_window_install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.open-chat", "x", open_chat_action);
   gtk_widget_class_install_action (c, "win.import-chat", NULL, import_action);
   gtk_widget_class_install_action (c, "win.open-model", NULL, open_model_action);
+  gtk_widget_class_install_action (c, "win.open-parts", NULL, open_parts_action);
   gtk_widget_class_install_action (c, "win.choose-model", NULL, choose_model_action);
   gtk_widget_class_install_action (c, "win.load-from-disk", NULL, load_from_disk_action);
   gtk_widget_class_install_action (c, "win.unload-model", NULL, unload_model_action);

@@ -175,6 +175,33 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
     atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), texts);
 }
 
+static void
+parts_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GListModel) chosen = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
+      g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+
+      for (guint i = 0; i < g_list_model_get_n_items (chosen); i++)
+        g_ptr_array_add (files, g_list_model_get_item (chosen, i));
+      atl_window_open_files (self, NULL, (GFile *const *) files->pdata, files->len);
+    }
+  g_clear_object (&self->chooser);
+}
+
+void
+atl_window_choose_parts (AtlWindow *self)
+{
+  self->chooser =
+      gtk_file_chooser_native_new (_ ("Which parts of the model do you have?"), GTK_WINDOW (self),
+                                   GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (self->chooser), TRUE);
+  g_signal_connect (self->chooser, "response", G_CALLBACK (parts_chosen_cb), self);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
 static gboolean
 drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWindow *self)
 {

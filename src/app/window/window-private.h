@@ -72,6 +72,8 @@ void atl_window_fold (AtlWindow *self, int width);
 /* Its words follow the chat that is open. */
 void atl_window_connect_chat_menu (AtlWindow *self);
 void atl_window_import (AtlWindow *self);
+/* Files of what the chosen picture model lacks: as if they were dropped. */
+void atl_window_choose_parts (AtlWindow *self);
 void atl_window_import_file (AtlWindow *self, GFile *file);
 void atl_window_export_to (AtlWindow *self, gint64 chat_id, AtlExportFormat format, GFile *file);
 void atl_window_install_drop (AtlWindow *self);
