@@ -97,7 +97,7 @@ is_toast (GtkWidget *widget, gconstpointer data)
          gtk_widget_get_mapped (widget) && gtk_widget_get_height (widget) > 0;
 }
 
-/* A notice does not cover the button that creates. */
+/* A notice does not cover the button that creates, and keys of chats do not lead away from it. */
 static void
 test_notice_is_above (void)
 {
@@ -107,6 +107,8 @@ test_notice_is_above (void)
 
   app_start_drawing (&f);
   button = app_fixture_find_id (GTK_WIDGET (f.window), "create_button");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  g_assert_true (atl_window_shows_page (f.window, "images"));
   atl_window_toast (f.window, "Long enough to reach across the middle of the window, where it is");
   app_assert_soon (
       (toast = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_WIDGET, is_toast, NULL)) != NULL);

@@ -154,6 +154,9 @@ toggle_settings_action (GtkWidget *widget, const char *name, GVariant *parameter
   AtlWindow *self = ATL_WINDOW (widget);
   GtkToggleButton *button = GTK_TOGGLE_BUTTON (self->settings_button);
 
+  /* Those of pictures are in sight: nobody is led away from them. */
+  if (atl_window_shows_page (self, "images"))
+    return;
   atl_window_show_page (self, "chats");
   gtk_toggle_button_set_active (button, !gtk_toggle_button_get_active (button));
 }
