@@ -231,6 +231,28 @@ test_json_answers (void)
   app_fixture_stop (&f);
 }
 
+/* The time above thoughts is the one that was seen while the answer came. */
+static void
+test_thinking_time (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+  const AtlChatStats ended = { .stop_reason = (char *) "eos", .thinking_ms = 3600e3 };
+  double seen_ms;
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_begin_turn (chat, "one");
+  atl_conversation_answer_text (chat, "hm", TRUE);
+  app_fixture_run (20);
+  atl_conversation_answer_text (chat, "yes", FALSE);
+  seen_ms = app_message (chat, -1)->stats.thinking_ms;
+  g_assert_cmpfloat (seen_ms, >, 0);
+  atl_conversation_answer_finish (chat, &ended);
+  g_assert_cmpfloat_with_epsilon (app_message (chat, -1)->stats.thinking_ms, seen_ms, 1e-3);
+  app_fixture_stop (&f);
+}
+
 /* An answer without a word says why. */
 static void
 test_empty (void)
@@ -333,6 +355,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/messages/no-calls", test_no_calls);
   g_test_add_func ("/app/messages/json-lines", test_json_lines);
   g_test_add_func ("/app/messages/json-answers", test_json_answers);
+  g_test_add_func ("/app/messages/thinking-time", test_thinking_time);
   g_test_add_func ("/app/messages/empty", test_empty);
   g_test_add_func ("/app/messages/code-direction", test_code_direction);
   return g_test_run ();

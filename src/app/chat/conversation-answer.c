@@ -166,6 +166,14 @@ ask_for_title (AtlConversation *self)
                           self->titling, title_cb, g_object_ref (self));
 }
 
+/* As it was seen here, without what the answer had before it was continued. */
+static double
+own_thinking_ms (AtlConversation *self)
+{
+  end_thinking (self->answer);
+  return self->answer->stats.thinking_ms - self->before.thinking_ms;
+}
+
 /* What is known of an answer of which the engine told no numbers: what it had before it was
  * continued, the time it thought, and the context for which it was too long. The caller's, or NULL.
  */
@@ -177,8 +185,7 @@ known_stats (AtlConversation *self, const GError *error)
                          .n_ctx_used = self->before.context_used,
                          .n_ctx = self->before.context_size };
 
-  end_thinking (self->answer);
-  stats.thinking_ms = self->answer->stats.thinking_ms - self->before.thinking_ms;
+  stats.thinking_ms = own_thinking_ms (self);
   if (model != NULL && g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_LONG))
     stats.n_ctx = atl_model_get_info (model)->n_ctx;
   if (stats.thinking_ms <= 0 && stats.n_ctx == 0 && !self->before.is_json)
@@ -194,7 +201,18 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
 
   if (self->answer == NULL)
     return;
-  json = stats ? atl_answer_stats_to_json (stats, &self->before) : known_stats (self, NULL);
+  if (stats != NULL)
+    {
+      const double thought_ms = own_thinking_ms (self);
+      AtlChatStats told = *stats;
+
+      /* The engine counts reading, too: the time that is on the screen stays. */
+      if (thought_ms > 0)
+        told.thinking_ms = thought_ms;
+      json = atl_answer_stats_to_json (&told, &self->before);
+    }
+  else
+    json = known_stats (self, NULL);
   stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
   end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
   if (stats != NULL && stats->n_shifted > 0)
