@@ -337,6 +337,41 @@ test_results (Fixture *f, gconstpointer data)
                    "<tool_response>\nlate\n</tool_response>");
 }
 
+/* Who wants no thoughts gets none, also where the template opens them whatever it is told. */
+static void
+test_no_thoughts (Fixture *f, gconstpointer data)
+{
+  g_autoptr (JsonArray) messages = messages_of ("Hi");
+  AtlChatTemplate *own;
+  guint n_ids[2];
+
+  if (f->model == NULL)
+    {
+      g_test_skip ("stories260K.gguf was not found");
+      return;
+    }
+  own = f->model->chat;
+  f->model->chat = atl_chat_template_new (
+      "{% for m in messages %}{{ m.content }}{% endfor %}<think>\n", "", "", NULL);
+  g_assert_nonnull (f->model->chat);
+  for (gint thinking = 0; thinking < 2; thinking++)
+    {
+      AtlPromptOptions options = { .messages = messages, .thinking = thinking };
+      g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+      gboolean is_thinking = FALSE;
+      g_autoptr (GError) error = NULL;
+
+      atl_chat_prompt_encode (f->model, &options, ids, &is_thinking, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (is_thinking, ==, thinking);
+      n_ids[thinking] = ids->len;
+    }
+  /* The mark that closes the section. */
+  g_assert_cmpuint (n_ids[0], >, n_ids[1]);
+  atl_chat_template_free (f->model->chat);
+  f->model->chat = own;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -349,5 +384,6 @@ main (int argc, char **argv)
   ADD ("/tools/probabilities", NULL, test_probs);
   ADD ("/tools/refusals", NULL, test_refusals);
   ADD ("/tools/results", NULL, test_results);
+  ADD ("/tools/no-thoughts", NULL, test_no_thoughts);
   return g_test_run ();
 }

@@ -153,6 +153,18 @@ ends_thinking (const AtlChatModel *self, const char *prompt)
   return last != NULL && strstr (last, close) == NULL;
 }
 
+/* A template that always opens the section (QwQ's, DeepSeek R1's) knows no other way to have none.
+ */
+static void
+end_thinking (const AtlChatModel *self, GString *prompt)
+{
+  const char *open, *close;
+
+  if (atl_chat_template_thinking_tags (self->chat, &open, &close))
+    g_string_append_printf (prompt, "%s%s\n\n", g_str_has_suffix (prompt->str, "\n") ? "" : "\n",
+                            close);
+}
+
 /* What templates of a few models call the tools and the time. */
 static void
 add_rare_words (JsonObject *extra, JsonArray *tools, GDateTime *now)
@@ -237,9 +249,15 @@ render (const AtlChatModel *self,
   if (text == NULL)
     return NULL;
   *is_thinking = atl_chat_template_caps (self->chat)->thinking_open && ends_thinking (self, text);
-  if (!goes_on)
+  if (!goes_on && !(*is_thinking && options->thinking == 0))
     return g_steal_pointer (&text);
   prompt = g_string_new (text);
+  if (!goes_on)
+    {
+      end_thinking (self, prompt);
+      *is_thinking = FALSE;
+      return g_string_free (prompt, FALSE);
+    }
   append_beginning (self, prompt, json_array_get_object_element (options->messages, n - 1));
   *is_thinking = ends_thinking (self, prompt->str + strlen (text)) ||
                  (*is_thinking && ends_thinking (self, prompt->str));
