@@ -158,8 +158,10 @@ collect (Family *families)
 {
   for (guint r = 0; r < suite.n_roots; r++)
     {
-      g_autoptr (GPtrArray) folders = golden_find_cases (suite.roots[r].folder);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GPtrArray) folders = golden_find_cases (suite.roots[r].folder, &error);
 
+      g_assert_no_error (error);
       for (guint i = 0; i < folders->len; i++)
         {
           g_autoptr (GoldenCase) c = golden_case_read (folders->pdata[i], NULL);

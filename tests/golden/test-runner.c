@@ -2,6 +2,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/tools/golden-backends.h"
 
@@ -51,7 +52,8 @@ set_up (Fixture *f, gconstpointer data)
   g_assert_nonnull (dir);
   spawn ((const char *const[]){ script, dir, FAMILY, NULL });
   f->family = g_steal_pointer (&dir);
-  cases = golden_find_cases (f->family);
+  cases = golden_find_cases (f->family, &error);
+  g_assert_no_error (error);
   g_assert_cmpuint (cases->len, ==, 1);
   f->folder = g_strdup (cases->pdata[0]);
   f->report = (GoldenReport){ .row = row_cb, .user_data = f };
@@ -228,6 +230,29 @@ test_backend_names (void)
     }
 }
 
+/* Links that lead back make a small folder as endless as a whole disk. */
+static void
+test_too_many_names (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("atelier-golden-XXXXXX", NULL);
+  g_autoptr (GPtrArray) none = NULL, cases = NULL;
+  g_autoptr (GError) error = NULL;
+
+  none = golden_find_cases (dir, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (none->len, ==, 0);
+  for (char name = 'a'; name < 'e'; name++)
+    {
+      g_autofree char *link = g_build_filename (dir, (char[]){ name, '\0' }, NULL);
+
+      g_assert_cmpint (symlink (".", link), ==, 0);
+    }
+  cases = golden_find_cases (dir, &error);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_null (cases);
+  spawn ((const char *const[]){ "rm", "-rf", dir, NULL });
+}
+
 #define ADD(path, func) g_test_add ("/golden/runner/" path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -244,5 +269,6 @@ main (int argc, char **argv)
   ADD ("broken-case-fails", test_broken_case_fails);
   ADD ("lost-model-fails", test_lost_model_fails);
   g_test_add_func ("/golden/runner/backend-names", test_backend_names);
+  g_test_add_func ("/golden/runner/too-many-names", test_too_many_names);
   return g_test_run ();
 }

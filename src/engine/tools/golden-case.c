@@ -12,6 +12,8 @@
 #include "engine/formats/open.h"
 
 #define MAX_DEPTH 8
+/* Many times what all families have. */
+#define MAX_NAMES 20000
 
 /* A backend with reduced precision states its own tolerance: products with 15-bit activations or
  * split bf16 stay below 1e-3 on random models. The cases' own "tolerance_quantized_activations" is
@@ -320,8 +322,9 @@ compare_names (gconstpointer a, gconstpointer b)
   return g_strcmp0 (*(char *const *) a, *(char *const *) b);
 }
 
-static void
-find_cases (GPtrArray *found, const char *folder, guint depth)
+/* FALSE when there are too many names; `n_names` counts them. */
+static gboolean
+find_cases (GPtrArray *found, const char *folder, guint depth, guint *n_names)
 {
   g_autofree char *file = g_build_filename (folder, "case.json", NULL);
   g_autoptr (GDir) dir = NULL;
@@ -331,25 +334,34 @@ find_cases (GPtrArray *found, const char *folder, guint depth)
   if (g_file_test (file, G_FILE_TEST_IS_REGULAR))
     {
       g_ptr_array_add (found, g_strdup (folder));
-      return;
+      return TRUE;
     }
   if (depth == 0 || (dir = g_dir_open (folder, 0, NULL)) == NULL)
-    return;
-  while ((name = g_dir_read_name (dir)) != NULL)
+    return TRUE;
+  while ((name = g_dir_read_name (dir)) != NULL && ++*n_names <= MAX_NAMES)
     g_ptr_array_add (names, g_build_filename (folder, name, NULL));
+  if (*n_names > MAX_NAMES)
+    return FALSE;
   g_ptr_array_sort (names, compare_names);
   for (guint i = 0; i < names->len; i++)
-    if (g_file_test (names->pdata[i], G_FILE_TEST_IS_DIR))
-      find_cases (found, names->pdata[i], depth - 1);
+    if (g_file_test (names->pdata[i], G_FILE_TEST_IS_DIR) &&
+        !find_cases (found, names->pdata[i], depth - 1, n_names))
+      return FALSE;
+  return TRUE;
 }
 
 GPtrArray *
-golden_find_cases (const char *folder)
+golden_find_cases (const char *folder, GError **error)
 {
-  GPtrArray *found = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  guint n_names = 0;
 
-  find_cases (found, folder, MAX_DEPTH);
-  return found;
+  if (find_cases (found, folder, MAX_DEPTH, &n_names))
+    return g_steal_pointer (&found);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               "%s holds more than %u names: name the folder with the cases itself", folder,
+               (guint) MAX_NAMES);
+  return NULL;
 }
 
 typedef void (*RunFunc) (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);

@@ -1,7 +1,7 @@
 /* A golden case as read from its folder, and where its results go. Used by golden*.c and by the
  * tests that run the cases.
  *
- *   g_autoptr (GPtrArray) folders = golden_find_cases ("tests/golden/llm-qwen2");
+ *   g_autoptr (GPtrArray) folders = golden_find_cases ("tests/golden/llm-qwen2", &error);
  *   for (guint i = 0; i < folders->len; i++)
  *     golden_run_case (&report, folders->pdata[i], NULL, backends, n_backends);
  *
@@ -56,9 +56,9 @@ typedef struct
   guint n_ok, n_failed, n_missing; /* rows */
 } GoldenReport;
 
-/* Folders with a case.json below `folder`, sorted; at most eight levels deep. (element-type utf8)
- */
-GPtrArray *golden_find_cases (const char *folder);
+/* Folders with a case.json below `folder`, sorted; at most eight levels deep. ATL_ERROR_INVALID for
+ * one with tens of thousands of names, such as a whole disk. (element-type utf8) */
+GPtrArray *golden_find_cases (const char *folder, GError **error);
 
 /* Reads case.json only. */
 GoldenCase *golden_case_read (const char *folder, GError **error);

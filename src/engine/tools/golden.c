@@ -76,8 +76,13 @@ atl_tool_golden (int argc, char **argv)
   report.row = json ? print_json : print_text;
   for (guint i = 0; folders[i] != NULL; i++)
     {
-      g_autoptr (GPtrArray) cases = golden_find_cases (folders[i]);
+      g_autoptr (GPtrArray) cases = golden_find_cases (folders[i], &error);
 
+      if (cases == NULL)
+        {
+          g_printerr ("%s\n", error->message);
+          return 2;
+        }
       if (cases->len == 0)
         g_printerr ("%s holds no golden cases.\n", folders[i]);
       for (guint k = 0; k < cases->len; k++)
