@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/sorted-folder.h"
 #include "base/sync.h"
@@ -14,6 +16,7 @@
 #include "hub/file-copy.h"
 #include "hub/library.h"
 #include "hub/model-folder.h"
+#include "hub/model-name.h"
 #include "hub/starter.h"
 
 typedef struct
@@ -68,7 +71,37 @@ atl_verified_names (const AtlVerified *self)
 
 /* --- Verifying --- */
 
-/* Absolute; NULL when one is missing. (element-type filename) The caller's. */
+/* By its name, by its beginning (Ollama's have no names), or because it was installed. Any other
+ * file would be noted and never be asked about. */
+static gboolean
+is_of_model (const char *path)
+{
+  static const char *const endings[] = { ".ckpt", ".pt", ".bin", ".param" };
+  g_autofree char *base = g_path_get_basename (path);
+  g_autofree char *small = g_ascii_strdown (base, -1);
+  g_auto (AtlModelName) name = { 0 };
+  g_autoptr (AtlChecksum) known = NULL;
+  char magic[4];
+  FILE *file;
+  gboolean is_gguf;
+
+  if (atl_model_name_parse (base, &name))
+    return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (small, endings[i]))
+      return TRUE;
+  known = atl_checksum_find (path);
+  if (known != NULL)
+    return TRUE;
+  file = g_fopen (path, "rbe");
+  is_gguf =
+      file != NULL && fread (magic, sizeof magic, 1, file) == 1 && memcmp (magic, "GGUF", 4) == 0;
+  if (file != NULL)
+    fclose (file);
+  return is_gguf;
+}
+
+/* Absolute; NULL when one is missing or none of a model. (element-type filename) The caller's. */
 static GPtrArray *
 files_of (const char *path, GError **error)
 {
@@ -88,6 +121,13 @@ files_of (const char *path, GError **error)
       names = atl_library_model_files (path, error);
       if (names == NULL)
         return NULL;
+      if (!is_of_model (names[0]))
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("%s is not a model file. Files that end in .gguf or .safetensors work"),
+                       names[0]);
+          return NULL;
+        }
       for (guint i = 0; names[i] != NULL; i++)
         g_ptr_array_add (files, g_strdup (names[i]));
       for (guint i = 0; i < parts->len; i++)

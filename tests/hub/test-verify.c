@@ -194,6 +194,28 @@ test_first_time (void)
     }
 }
 
+/* What nobody will ask a model's questions is not noted, unless it was installed. */
+static void
+test_no_model (void)
+{
+  g_autofree char *text = NULL, *blob = NULL, *notes = NULL, *other = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlVerified) verified = NULL;
+
+  set_up ();
+  text = put ("elsewhere/letter.txt", "Dear all", 8);
+  verified = verify (text, NULL, &error);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_null (verified);
+  notes = g_build_filename (home, "data", "atelier", "checksums", NULL);
+  g_assert_false (g_file_test (notes, G_FILE_TEST_EXISTS));
+  blob = put ("elsewhere/sha256-77", "GGUF and more", 13);
+  g_assert_cmpint (verdict_of (blob), ==, ATL_VERDICT_NOTED);
+  other = g_strnfill (64, '0');
+  atl_checksum_note (text, other, ATL_CHECKSUM_FETCHED, NULL);
+  g_assert_cmpint (verdict_of (text), >=, ATL_VERDICT_CHANGED);
+}
+
 static void
 test_several_files (void)
 {
@@ -338,6 +360,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/verify/flips", test_flips);
   g_test_add_func ("/hub/verify/changed", test_changed);
   g_test_add_func ("/hub/verify/first-time", test_first_time);
+  g_test_add_func ("/hub/verify/no-model", test_no_model);
   g_test_add_func ("/hub/verify/several-files", test_several_files);
   g_test_add_func ("/hub/verify/names", test_names);
   g_test_add_func ("/hub/verify/cancelled", test_cancelled);
