@@ -300,6 +300,8 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   g_autofree char *of_schedule = left_out_schedule (job, settings);
   g_autofree char *of_words =
       atl_picture_words_notice (settings, atl_diffusion_model_traits (job->slot->pictures));
+  gboolean can_weigh =
+      (atl_diffusion_model_traits (job->slot->pictures)->abilities & ATL_CAN_WEIGHTS) != 0;
   guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
 
@@ -321,9 +323,10 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   if (of_schedule != NULL || *atl_settings_string (settings, ATL_MADE_SCHEDULE, "") != '\0')
     g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s",
                            atl_settings_string (settings, ATL_MADE_SCHEDULE, ""));
+  /* Nothing, where one was asked for that the model left out. */
   if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
-                           atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));
+                           can_weigh ? atl_settings_string (settings, ATL_MADE_WEIGHTING, "") : "");
   if (faster > 0)
     {
       const char *method = atl_diffusion_model_method (job->slot->pictures);
