@@ -44,8 +44,8 @@ typedef struct
 /* NULL is fine. */
 void atl_verified_free (AtlVerified *self);
 
-/* `path`: a model file, the first of several, or a folder with a model; ATL_ERROR_INVALID for a file
- * that neither its name nor its beginning calls one. The result is the caller's. */
+/* `path`: a model file, the first of several, or a folder with a model; ATL_ERROR_INVALID for a
+ * file that neither its name nor its beginning calls one. The result is the caller's. */
 void atl_library_verify_async (const char *path,
                                AtlHubProgressFunc progress,
                                gpointer progress_data,
