@@ -42,20 +42,44 @@ atl_json_escaped_unit (const char *at, const char *end)
   return unit;
 }
 
+/* Of what stands after the end of the value, of which the parser would say nothing. */
+static void
+set_more (GError **error, const char *name, char c, guint line, guint character)
+{
+  if (c == '{' || c == '[' || c == '"')
+    g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                 _ ("%s: a second value begins in line %u; several belong into one list: [ …, … ]"),
+                 name, line);
+  else
+    set_damaged (error, name, line, character);
+}
+
 /* The parser also reads comments and words in single quotes, in which brackets would count wrongly,
- * escapes of bytes by number, and escapes of letters without: none of them is JSON. */
+ * escapes of bytes by number, escapes of letters without, and further values after the first: none
+ * of them is JSON. */
 static gboolean
 check_shape (const char *data, gsize size, guint64 max_tree_bytes, const char *name, GError **error)
 {
   guint64 tree_bytes = VALUE_BYTES;
   guint depth = 0, line = 1;
   gsize line_start = 0;
-  gboolean in_string = FALSE;
+  gboolean in_string = FALSE, in_word = FALSE, is_whole = FALSE;
 
   for (gsize i = 0; i < size; i++)
     {
       char c = data[i];
 
+      if (depth == 0 && !in_string)
+        {
+          if (is_whole && !g_ascii_isspace (c))
+            {
+              set_more (error, name, c, line, (guint) MIN (i - line_start + 1, G_MAXUINT));
+              return FALSE;
+            }
+          /* A number, true, false or null. */
+          is_whole = is_whole || (in_word && g_ascii_isspace (c));
+          in_word = !g_ascii_isspace (c);
+        }
       if (in_string)
         {
           if (c == '\\' && i + 1 < size &&
@@ -68,7 +92,10 @@ check_shape (const char *data, gsize size, guint64 max_tree_bytes, const char *n
           if (c == '\\')
             i++;
           else if (c == '"')
-            in_string = FALSE;
+            {
+              in_string = FALSE;
+              is_whole = depth == 0;
+            }
         }
       else if (c == '"')
         in_string = TRUE;
@@ -94,7 +121,7 @@ check_shape (const char *data, gsize size, guint64 max_tree_bytes, const char *n
             }
         }
       else if ((c == '}' || c == ']') && depth > 0)
-        depth--;
+        is_whole = --depth == 0;
       else if (c == ',' || c == ':')
         tree_bytes += VALUE_BYTES;
     }

@@ -15,9 +15,10 @@ G_BEGIN_DECLS
 #define ATL_JSON_MAX_TREE_BYTES (256u << 20)
 
 /* Parses `size` bytes (need not be terminated). Nesting deeper than ATL_JSON_MAX_DEPTH, a tree
- * larger than ATL_JSON_MAX_TREE_BYTES, invalid UTF-8 and syntax errors are ATL_ERROR_BAD_FILE;
- * `name` begins the message. Object keys keep their order; 1.0 stays a double and 1 an integer; all
- * strings are valid UTF-8. “Infinity”, which Python writes, is a double. The node is the caller's.
+ * larger than ATL_JSON_MAX_TREE_BYTES, invalid UTF-8, syntax errors and a second value after the
+ * first are ATL_ERROR_BAD_FILE; `name` begins the message. Object keys keep their order; 1.0 stays
+ * a double and 1 an integer; all strings are valid UTF-8. “Infinity”, which Python writes, is a
+ * double. The node is the caller's.
  */
 JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError **error);
 /* The same with a limit of one's own, for what is large by right. */

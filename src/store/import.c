@@ -242,9 +242,8 @@ holds_chats (JsonNode *root)
          !json_object_has_member (json_node_get_object (first), "from");
 }
 
-/* One JSON a line, as Jan keeps the messages of a chat: an array of them. NULL where a line is
- * none.
- */
+/* One JSON a line, as Jan keeps the messages of a chat and others several chats: an array of them.
+ * NULL where a line is none. */
 static JsonNode *
 parse_lines (const char *data, gsize size, const char *name)
 {
@@ -280,7 +279,7 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
 {
   g_autoptr (GArray) chats = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_autoptr (JsonNode) root = NULL;
-  g_autoptr (JsonNode) lines = NULL;
+  g_autoptr (GError) local = NULL;
   AtlImport import = { self, name, chats };
   gboolean ok = TRUE;
 
@@ -289,16 +288,11 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
       atl_import_refuse (&import, error, _ ("it is larger than 512 MB"));
       return NULL;
     }
-  root = atl_json_parse_large (data, size, MAX_TREE_BYTES, name, error);
-  if (root == NULL)
-    return NULL;
-  /* The parser ends with the first value. */
-  if (JSON_NODE_HOLDS_OBJECT (root) &&
-      json_object_has_member (json_node_get_object (root), "role") &&
-      (lines = parse_lines (data, size, name)) != NULL)
+  root = atl_json_parse_large (data, size, MAX_TREE_BYTES, name, &local);
+  if (root == NULL && (root = parse_lines (data, size, name)) == NULL)
     {
-      json_node_unref (root);
-      root = g_steal_pointer (&lines);
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
     }
   if (!atl_db_begin (self, error))
     return NULL;

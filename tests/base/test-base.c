@@ -231,6 +231,36 @@ test_json_infinity (void)
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
 }
 
+/* json-glib takes the first of several values and says nothing. */
+static void
+test_json_several (void)
+{
+  static const char *const bad[] = {
+    "{\"a\": 1}\n{\"b\": 2}\n", "[1] [2]", "\"a\" {}", "1\n[2]", "{}\n3", "[]]", "null true"
+  };
+  static const char *const good[] = { " {\"a\": 1}\r\n\n", "[1]\t", "\n12 ",
+                                      "\"a b\" ",          "true",  "[{}, {}]" };
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_assert_null (atl_json_parse (bad[i], strlen (bad[i]), "several", &error));
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+      if (i == 0)
+        g_assert_cmpstr (error->message, ==,
+                         "several: a second value begins in line 2; several belong into one list: "
+                         "[ …, … ]");
+      g_clear_error (&error);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      g_autoptr (JsonNode) node = atl_json_parse (good[i], strlen (good[i]), "one", &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (node);
+    }
+}
+
 /* What json-glib reads beside JSON, where brackets count otherwise: with a million of them it would
  * have no stack left. */
 static void
@@ -492,6 +522,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/json-large", test_json_large);
   g_test_add_func ("/base/thread-task", test_thread_task);
   g_test_add_func ("/base/json-infinity", test_json_infinity);
+  g_test_add_func ("/base/json-several", test_json_several);
   g_test_add_func ("/base/json-beside", test_json_beside);
   g_test_add_func ("/base/json-halves", test_json_halves);
   g_test_add_func ("/base/json-write", test_json_write);

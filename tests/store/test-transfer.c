@@ -256,6 +256,26 @@ test_lines (Fixture *f, gconstpointer data)
   g_assert_cmpint (chat->updated_us, ==, 1700000000000000);
 }
 
+/* Others write one chat a line: none of them may be left out without a word. */
+static void
+test_lines_of_chats (Fixture *f, gconstpointer data)
+{
+  static const char json[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"One\"}]}\n"
+                             "{\"messages\":[{\"role\":\"user\",\"content\":\"Two\"}]}\n";
+  static const char apart[] = "{\"messages\":\n[{\"role\":\"user\",\"content\":\"One\"}]}\n"
+                              "{\"messages\":[{\"role\":\"user\",\"content\":\"Two\"}]}\n";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) ids = atl_store_import (f->store, json, strlen (json), "chats.jsonl", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, ==, 2);
+  assert_path (f->store, g_array_index (ids, gint64, 0), "u:One");
+  assert_path (f->store, g_array_index (ids, gint64, 1), "u:Two");
+  g_assert_null (atl_store_import (f->store, apart, strlen (apart), "apart.json", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "line 3"));
+}
+
 static void
 test_refused (Fixture *f, gconstpointer data)
 {
@@ -385,6 +405,7 @@ main (int argc, char **argv)
   ADD ("mapping", test_mapping);
   ADD ("studio", test_studio);
   ADD ("lines", test_lines);
+  ADD ("lines-of-chats", test_lines_of_chats);
   ADD ("versions", test_versions);
   ADD ("refused", test_refused);
   ADD ("async", test_async);
