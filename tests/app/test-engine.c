@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "app/chat/composer.h"
-#include "app/chat/conversation.h"
+#include "app/chat/conversation-private.h"
 #include "app/chat/follow-up.h"
 #include "app/models/model-list.h"
 #include "app/session/session-private.h"
@@ -296,12 +296,37 @@ test_unload (void)
   app_fixture_stop (&f);
 }
 
+/* The model names a chat after the first answer; one without a word could only be named at random.
+ */
+static void
+test_title (void)
+{
+  AtlChatStats stats = { .n_generated = 1, .stop_reason = (char *) ATL_STOP_EOS };
+  AtlModelInfo *info;
+  AppFixture f;
+
+  if (!load (&f))
+    return;
+  /* One this small is a toy, which is never asked. */
+  info = (gpointer) atl_model_get_info (atl_session_get_model (f.session));
+  info->is_toy = FALSE;
+  app_begin_turn (app_conversation (&f), "What is your name?");
+  atl_conversation_answer_text (app_conversation (&f), " \n", FALSE);
+  atl_conversation_answer_finish (app_conversation (&f), &stats);
+  g_assert_null (app_conversation (&f)->titling);
+  app_act (&f, "win.new", NULL);
+  app_exchange (app_conversation (&f), "What is your name?", "Lily");
+  g_assert_nonnull (app_conversation (&f)->titling);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/engine/answer", test_answer);
   g_test_add_func ("/app/engine/summarise", test_summarise);
+  g_test_add_func ("/app/engine/title", test_title);
   g_test_add_func ("/app/engine/stop", test_stop);
   g_test_add_func ("/app/engine/killed", test_killed_engine);
   g_test_add_func ("/app/engine/bad-file", test_bad_file);

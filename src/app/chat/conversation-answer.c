@@ -146,16 +146,23 @@ conversation_key (AtlConversation *self)
   return id != 0 ? atl_session_chat_key (id) : NULL;
 }
 
+static gboolean
+is_blank (const char *text)
+{
+  return text[strspn (text, " \t\r\n")] == '\0';
+}
+
 /* After the first exchange, and not after each other answer to it, the model in use names the chat,
- * when nothing else waits for it. The one
- * that answered may have been replaced meanwhile, and is not loaded again for this. */
+ * when nothing else waits for it. The one that answered may have been replaced meanwhile, and is
+ * not loaded again for this. An answer without a word says nothing that could name it. */
 static void
 ask_for_title (AtlConversation *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
+  const AtlMessageItem *answer = self->path->len == 2 ? self->path->pdata[1] : NULL;
 
-  if (model == NULL || !atl_model_get_is_loaded (model) || self->path->len != 2 ||
-      ((AtlMessageItem *) self->path->pdata[1])->n_branches > 1 || !self->chat->auto_title ||
+  if (model == NULL || !atl_model_get_is_loaded (model) || answer == NULL ||
+      is_blank (answer->content->str) || answer->n_branches > 1 || !self->chat->auto_title ||
       self->titling != NULL || atl_model_get_info (model)->is_toy ||
       atl_session_get_running (self->session) != NULL)
     return;
