@@ -219,7 +219,6 @@ static AtlWindow *
 ensure_window (AtlApplication *self)
 {
   GtkWindow *window = gtk_application_get_active_window (GTK_APPLICATION (self));
-  gint64 last;
 
   for (GList *l = gtk_application_get_windows (GTK_APPLICATION (self)); l != NULL; l = l->next)
     if (ATL_IS_WINDOW (l->data))
@@ -227,8 +226,7 @@ ensure_window (AtlApplication *self)
   if (window == NULL || !ATL_IS_WINDOW (window))
     {
       AtlWindow *created = atl_window_new (GTK_APPLICATION (self), self->session);
-      last = g_settings_get_int64 (atl_session_get_settings (self->session), "last-chat");
-      gtk_widget_activate_action (GTK_WIDGET (created), "win.open-chat", "x", last);
+      atl_window_open_last (created);
       g_timeout_add_full (G_PRIORITY_DEFAULT, 50, started_cb, g_object_ref (self), g_object_unref);
       window = GTK_WINDOW (created);
     }

@@ -542,6 +542,27 @@ test_icon_threads (void)
   app_fixture_stop (&f);
 }
 
+/* The next start is on the page that was in sight last. */
+static void
+test_last_page (void)
+{
+  AtlWindow *next;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  next = atl_window_new (GTK_APPLICATION (f.app), f.session);
+  atl_window_open_last (next);
+  g_assert_true (atl_window_shows_page (next, "images"));
+  gtk_window_destroy (GTK_WINDOW (next));
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "chats");
+  next = atl_window_new (GTK_APPLICATION (f.app), f.session);
+  atl_window_open_last (next);
+  g_assert_true (atl_window_shows_page (next, "chats"));
+  gtk_window_destroy (GTK_WINDOW (next));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -562,5 +583,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/long-chat", test_long_chat);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   g_test_add_func ("/app/window/icon-threads", test_icon_threads);
+  g_test_add_func ("/app/window/last-page", test_last_page);
   return g_test_run ();
 }

@@ -122,6 +122,9 @@ static void
 page_cb (AtlWindow *self)
 {
   refresh_layout (self);
+  if (self->session != NULL)
+    g_settings_set_string (atl_session_get_settings (self->session), "last-page",
+                           adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)));
   if (is_folded (self))
     show_content (self);
 }
@@ -392,4 +395,18 @@ atl_window_new (GtkApplication *app, AtlSession *session)
   for (guint i = 0; reports[i] != NULL; i++)
     atl_window_toast (self, reports[i]);
   return self;
+}
+
+void
+atl_window_open_last (AtlWindow *self)
+{
+  GSettings *settings = atl_session_get_settings (self->session);
+  /* Opening a chat shows its page. */
+  g_autofree char *page = g_settings_get_string (settings, "last-page");
+
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.open-chat", "x",
+                              g_settings_get_int64 (settings, "last-chat"));
+  if (!g_str_equal (page, "chats") &&
+      adw_view_stack_get_child_by_name (ADW_VIEW_STACK (self->pages), page) != NULL)
+    gtk_widget_activate_action (GTK_WIDGET (self), "win.show-page", "s", page);
 }

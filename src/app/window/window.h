@@ -26,6 +26,9 @@ G_DECLARE_FINAL_TYPE (AtlWindow, atl_window, ATL, WINDOW, AdwApplicationWindow)
  * reference of the session; GTK's, as any window, until it is closed. */
 AtlWindow *atl_window_new (GtkApplication *app, AtlSession *session);
 
+/* The chat that was open last, on the page that was in sight last. */
+void atl_window_open_last (AtlWindow *self);
+
 /* Files and folders that a person dropped or opened: models are brought in together, with one
  * question; a text is attached; what the Images page shows goes to it. `at` (nullable) is the
  * widget they fell on. */
