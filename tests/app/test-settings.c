@@ -94,6 +94,30 @@ test_emptied_number (void)
   stop (&f);
 }
 
+/* A number beyond the limits is cut, which is said until it is another one. */
+static void
+test_cut_number (void)
+{
+  AppFixture f;
+  GtkWidget *row, *spin;
+  const AtlChatParamSpec *spec;
+
+  start (&f);
+  row = app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_PARAM_ROW, NULL, NULL);
+  spin = app_fixture_find (row, GTK_TYPE_SPIN_BUTTON, NULL, NULL);
+  spec = atl_param_row_get_spec (ATL_PARAM_ROW (row));
+  gtk_editable_set_text (GTK_EDITABLE (spin), "99999999");
+  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+  g_assert_cmpfloat (gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin)), ==, spec->max);
+  g_assert_true (g_str_has_prefix (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), "At most "));
+  /* The focus leaves it. */
+  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+  g_assert_true (g_str_has_prefix (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), "At most "));
+  gtk_spin_button_spin (GTK_SPIN_BUTTON (spin), GTK_SPIN_STEP_BACKWARD, 0);
+  g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==, spec->term);
+  stop (&f);
+}
+
 /* The row's text for what a text is worth. */
 static gboolean
 is_status (GtkWidget *label, gconstpointer words)
@@ -453,6 +477,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/settings/emptied-number", test_emptied_number);
+  g_test_add_func ("/settings/cut-number", test_cut_number);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
   g_test_add_func ("/app/settings/json", test_json);
   g_test_add_func ("/app/settings/tools", test_tools);

@@ -2,7 +2,9 @@
 #include "app/chat/param-row.h"
 
 #include <glib/gi18n.h>
+#include <math.h>
 
+#include "app/accessible.h"
 #include "app/chat/load-params.h"
 #include "app/wheel.h"
 
@@ -15,6 +17,7 @@ struct _AtlParamRow
   GtkWidget *toggle; /* (nullable) instead, of what is on or off */
   const char *none;  /* (nullable) what the least value means, which is -1 or 0 */
   GtkWidget *reset_button;
+  double cut; /* what the last entry was cut to, while that is said; else NAN */
   gboolean setting;
 };
 
@@ -29,9 +32,50 @@ enum
 
 static guint signals[N_SIGNALS];
 
+/* An entry beyond what can be had is cut: said in place of the term, until the value is another.
+ * `words` (nullable): no longer. */
+static void
+say_cut (AtlParamRow *self, double cut, const char *words)
+{
+  self->cut = words != NULL ? cut : NAN;
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words != NULL ? words : self->spec->term);
+  if (words != NULL)
+    atl_accessible_announce (GTK_WIDGET (self), words);
+}
+
+/* What was typed, before GTK brings it between the limits. */
+static void
+check_limits (AtlParamRow *self, const char *text)
+{
+  GtkAdjustment *adjustment = gtk_spin_button_get_adjustment (GTK_SPIN_BUTTON (self->spin));
+  double least = gtk_adjustment_get_lower (adjustment);
+  double most = gtk_adjustment_get_upper (adjustment);
+  guint n_digits = gtk_spin_button_get_digits (GTK_SPIN_BUTTON (self->spin));
+  g_autofree char *words = NULL;
+  char *end;
+  double typed = g_strtod (text, &end);
+
+  if (end == text || *end != '\0')
+    return;
+  if (typed > most)
+    words = g_strdup_printf (_ ("At most %.*f"), (int) n_digits, most);
+  else if (typed < least)
+    words = g_strdup_printf (_ ("At least %.*f"), (int) n_digits, least);
+  if (words != NULL)
+    say_cut (self, typed > most ? most : least, words);
+}
+
+static void
+forget_cut (AtlParamRow *self)
+{
+  if (!isnan (self->cut) && gtk_spin_button_get_value (GTK_SPIN_BUTTON (self->spin)) != self->cut)
+    say_cut (self, 0, NULL);
+}
+
 static void
 value_cb (GtkSpinButton *spin, AtlParamRow *self)
 {
+  forget_cut (self);
   if (!self->setting)
     g_signal_emit (self, signals[EDITED], 0, gtk_spin_button_get_value (spin));
 }
@@ -65,7 +109,10 @@ input_cb (GtkSpinButton *spin, double *value, AtlParamRow *self)
   else if (g_strcmp0 (text, self->none) == 0)
     *value = self->spec->min;
   else
-    return FALSE;
+    {
+      check_limits (self, text);
+      return FALSE;
+    }
   return TRUE;
 }
 
@@ -114,6 +161,7 @@ atl_param_row_class_init (AtlParamRowClass *klass)
 static void
 atl_param_row_init (AtlParamRow *self)
 {
+  self->cut = NAN;
   self->reset_button = gtk_button_new_from_icon_name ("edit-undo-symbolic");
   gtk_widget_set_valign (self->reset_button, GTK_ALIGN_CENTER);
   gtk_widget_set_visible (self->reset_button, FALSE);
