@@ -133,6 +133,7 @@ atl_toast_show (GtkWidget *overlay, const char *sentence)
     {
       g_set_weak_pointer (last, atl_toast_new (sentence));
       g_object_set_data_full (G_OBJECT (*last), "sentence", g_strdup (sentence), g_free);
+      adw_toast_set_priority (*last, ADW_TOAST_PRIORITY_HIGH);
       adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), *last);
     }
   atl_accessible_announce (overlay, sentence);

@@ -26,8 +26,9 @@ void atl_dialog_ask_text (GtkWidget *owner,
 /* A sentence of any length: long ones wrap and stay longer. Floating, as adw_toast_new(). */
 AdwToast *atl_toast_new (const char *sentence);
 
-/* Shows it on the overlay, and tells it to a screen reader. What was said last there is not said
- * twice while it is to be read. The toast is borrowed: watch it with a weak pointer. */
+/* Shows it on the overlay at once, before those that wait or stand there, and tells it to a screen
+ * reader. What was said last there is not said twice while it is to be read. The toast is borrowed:
+ * watch it with a weak pointer. */
 AdwToast *atl_toast_show (GtkWidget *overlay, const char *sentence);
 
 G_END_DECLS

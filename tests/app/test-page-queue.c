@@ -119,6 +119,29 @@ test_notice_is_above (void)
 }
 
 static gboolean
+is_of_words (GtkWidget *label, gconstpointer words)
+{
+  return gtk_widget_get_mapped (label) &&
+         g_str_equal (gtk_label_get_text (GTK_LABEL (label)), words);
+}
+
+/* What is said last is read first, even where one before it stays until it is closed. */
+static void
+test_newest_notice (void)
+{
+  AppFixture f;
+  AdwToast *stays = adw_toast_new ("Stays");
+
+  app_fixture_start (&f);
+  adw_toast_set_timeout (stays, 0);
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (f.window->toasts), stays);
+  atl_window_toast (f.window, "Newest");
+  app_assert_soon (
+      app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_LABEL, is_of_words, "Newest") != NULL);
+  app_fixture_stop (&f);
+}
+
+static gboolean
 is_entry_of_seed (GtkWidget *widget, gconstpointer data)
 {
   return gtk_entry_get_input_purpose (GTK_ENTRY (widget)) == GTK_INPUT_PURPOSE_DIGITS;
@@ -245,6 +268,7 @@ main (int argc, char **argv)
   g_test_add_func ("/page-queue/variations", test_variations);
   app_add_case ("/page-queue/seed", test_seed);
   app_add_case ("/page-queue/notice", test_notice_is_above);
+  app_add_case ("/page-queue/newest-notice", test_newest_notice);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
   return app_run_pictures ();
 }

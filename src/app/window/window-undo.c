@@ -82,6 +82,8 @@ atl_undo_offer (GtkWidget *widget,
   undo->toast = g_object_ref_sink (adw_toast_new (escaped));
   adw_toast_set_button_label (undo->toast, _ ("_Undo"));
   adw_toast_set_timeout (undo->toast, 8);
+  /* Its button is about what was deleted just now. */
+  adw_toast_set_priority (undo->toast, ADW_TOAST_PRIORITY_HIGH);
   g_signal_connect_object (undo->toast, "button-clicked", G_CALLBACK (button_cb), self, 0);
   g_queue_push_head (&self->undo, undo);
   if (g_queue_get_length (&self->undo) > MAX_UNDO)
