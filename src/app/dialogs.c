@@ -89,6 +89,17 @@ atl_dialog_ask_text (GtkWidget *owner,
   gtk_widget_grab_focus (asked->entry);
 }
 
+GPtrArray *
+atl_chosen_files (GtkFileChooser *chooser)
+{
+  g_autoptr (GListModel) chosen = gtk_file_chooser_get_files (chooser);
+  GPtrArray *files = g_ptr_array_new_with_free_func (g_object_unref);
+
+  for (guint i = 0; i < g_list_model_get_n_items (chosen); i++)
+    g_ptr_array_add (files, g_list_model_get_item (chosen, i));
+  return files;
+}
+
 AdwToast *
 atl_toast_new (const char *sentence)
 {

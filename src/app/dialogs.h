@@ -23,6 +23,9 @@ void atl_dialog_ask_text (GtkWidget *owner,
                           gpointer data,
                           GDestroyNotify free_data);
 
+/* The files that were chosen. The caller's. (element-type GFile) */
+GPtrArray *atl_chosen_files (GtkFileChooser *chooser);
+
 /* A sentence of any length: long ones wrap and stay longer. Floating, as adw_toast_new(). */
 AdwToast *atl_toast_new (const char *sentence);
 

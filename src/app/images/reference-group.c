@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/dialogs.h"
 #include "app/gallery/gallery-actions.h"
 
 #define THUMBNAIL_PX 44
@@ -227,12 +228,11 @@ chosen_cb (GtkNativeDialog *chooser, int response, AtlReferenceGroup *self)
 {
   if (response == GTK_RESPONSE_ACCEPT)
     {
-      g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
+      g_autoptr (GPtrArray) files = atl_chosen_files (GTK_FILE_CHOOSER (chooser));
 
-      for (guint i = 0; i < g_list_model_get_n_items (files); i++)
+      for (guint i = 0; i < files->len; i++)
         {
-          g_autoptr (GFile) file = g_list_model_get_item (files, i);
-          char *path = g_file_get_path (file);
+          char *path = g_file_get_path (files->pdata[i]);
 
           if (path != NULL && references_of (self)->len < max_references (self))
             g_ptr_array_add (references_of (self), path);

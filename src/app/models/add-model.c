@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/dialogs.h"
 #include "app/models/model-adder.h"
 #include "hub/model-folder.h"
 
@@ -33,11 +34,8 @@ file_chosen_cb (GtkNativeDialog *chooser, int response, AtlSession *session)
 {
   if (response == GTK_RESPONSE_ACCEPT)
     {
-      g_autoptr (GListModel) chosen = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
-      g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+      g_autoptr (GPtrArray) files = atl_chosen_files (GTK_FILE_CHOOSER (chooser));
 
-      for (guint i = 0; i < g_list_model_get_n_items (chosen); i++)
-        g_ptr_array_add (files, g_list_model_get_item (chosen, i));
       atl_model_adder_bring (atl_model_adder_get (session),
                              gtk_native_dialog_get_transient_for (chooser),
                              (GFile *const *) files->pdata, files->len);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
+#include "app/dialogs.h"
 #include "app/gallery/gallery-view.h"
 #include "app/images/brought-names.h"
 #include "app/images/brought-parts.h"
@@ -180,11 +181,8 @@ parts_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
 {
   if (response == GTK_RESPONSE_ACCEPT)
     {
-      g_autoptr (GListModel) chosen = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
-      g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+      g_autoptr (GPtrArray) files = atl_chosen_files (GTK_FILE_CHOOSER (chooser));
 
-      for (guint i = 0; i < g_list_model_get_n_items (chosen); i++)
-        g_ptr_array_add (files, g_list_model_get_item (chosen, i));
       atl_window_open_files (self, NULL, (GFile *const *) files->pdata, files->len);
     }
   g_clear_object (&self->chooser);
