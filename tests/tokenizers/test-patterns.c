@@ -236,13 +236,14 @@ test_trie (void)
   };
   g_autoptr (AtlTrie) trie = atl_trie_new (entries, G_N_ELEMENTS (entries));
   const char *text = "abcx";
+  AtlTextBudget budget = atl_text_budget (4);
   gint32 value = -1;
 
-  g_assert_cmpuint (atl_trie_longest (trie, text, text + 4, &value), ==, 2);
+  g_assert_cmpuint (atl_trie_longest (trie, text, text + 4, &budget, &value), ==, 2);
   g_assert_cmpint (value, ==, 7);
-  g_assert_cmpuint (atl_trie_longest (trie, text, text + 1, &value), ==, 1);
+  g_assert_cmpuint (atl_trie_longest (trie, text, text + 1, &budget, &value), ==, 1);
   g_assert_cmpint (value, ==, 0);
-  g_assert_cmpuint (atl_trie_longest (trie, text + 2, text + 4, &value), ==, 0);
+  g_assert_cmpuint (atl_trie_longest (trie, text + 2, text + 4, &budget, &value), ==, 0);
 }
 
 int

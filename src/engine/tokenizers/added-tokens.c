@@ -59,12 +59,14 @@ token_at (const AtlAddedTokens *self,
           gsize length,
           gsize at,
           gboolean parse_special,
+          AtlTextBudget *budget,
           gsize *end)
 {
   AtlTrieWalk walk = { 0, -1 };
   gint32 found = -1;
+  gsize i;
 
-  for (gsize i = at; i < length && atl_trie_step (self->trie, &walk, (guint8) text[i]); i++)
+  for (i = at; i < length && atl_trie_step (self->trie, &walk, (guint8) text[i]); i++)
     {
       const AtlAddedToken *token = walk.value >= 0 ? &self->tokens[walk.value] : NULL;
 
@@ -74,7 +76,7 @@ token_at (const AtlAddedTokens *self,
       found = walk.value;
       *end = i + 1;
     }
-  return found;
+  return atl_text_budget_spend (budget, i - at) ? found : -1;
 }
 
 gboolean
@@ -83,12 +85,13 @@ atl_added_tokens_next (const AtlAddedTokens *self,
                        gsize length,
                        gsize from,
                        gboolean parse_special,
+                       AtlTextBudget *budget,
                        AtlAddedMatch *match)
 {
-  for (gsize at = from; at < length; at++)
+  for (gsize at = from; at < length && !atl_text_budget_spent (budget); at++)
     {
       gsize end = at;
-      gint32 index = token_at (self, text, length, at, parse_special, &end);
+      gint32 index = token_at (self, text, length, at, parse_special, budget, &end);
       const AtlAddedToken *token;
 
       if (index < 0)

@@ -2,7 +2,7 @@
  *
  *   AtlAddedMatch m;
  *   gsize from = 0;
- *   while (atl_added_tokens_next (added, text, len, from, parse_special, &m))
+ *   while (atl_added_tokens_next (added, text, len, from, parse_special, &budget, &m))
  *     { ... plain text [from, m.from), then token m.id ...; from = m.to; }
  *
  * Of several that begin at one place the longest counts; the leftmost goes first.
@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "engine/tokenizers/text-budget.h"
 #include "engine/tokenizers/vocabulary.h"
 
 G_BEGIN_DECLS
@@ -38,12 +39,13 @@ typedef struct
   gsize from, to; /* bytes */
 } AtlAddedMatch;
 
-/* The next token at or after `from`; FALSE when there is none. */
+/* The next token at or after `from`; FALSE when there is none, or `budget` is spent. */
 gboolean atl_added_tokens_next (const AtlAddedTokens *self,
                                 const char *text,
                                 gsize length,
                                 gsize from,
                                 gboolean parse_special,
+                                AtlTextBudget *budget,
                                 AtlAddedMatch *match);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlAddedTokens, atl_added_tokens_free)

@@ -374,7 +374,12 @@ score_order (float score)
 }
 
 static void
-consider (const AtlBpe *self, const char *word, const Symbol *s, guint32 left, GArray *heap)
+consider (const AtlBpe *self,
+          const char *word,
+          const Symbol *s,
+          guint32 left,
+          AtlTextBudget *budget,
+          GArray *heap)
 {
   guint32 right = left != NONE ? s[left].next : NONE;
   Candidate c;
@@ -385,6 +390,8 @@ consider (const AtlBpe *self, const char *word, const Symbol *s, guint32 left, G
   c.length = s[left].length + s[right].length;
   if (self->config.kind == ATL_BPE_SCORES)
     {
+      if (c.length > self->vocabulary->max_length || !atl_text_budget_spend (budget, c.length))
+        return;
       c.result = atl_vocabulary_find (self->vocabulary, word + s[left].start, c.length);
       if (c.result < 0)
         return;
@@ -480,7 +487,12 @@ whole_word (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize length
 }
 
 void
-atl_bpe_encode (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize length, GArray *ids)
+atl_bpe_encode (const AtlBpe *self,
+                AtlBpeWork *work,
+                const char *word,
+                gsize length,
+                AtlTextBudget *budget,
+                GArray *ids)
 {
   gboolean unknown = FALSE;
   gint32 whole;
@@ -507,7 +519,7 @@ atl_bpe_encode (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize le
   s = (Symbol *) (gpointer) work->symbols->data;
 
   for (guint i = 0; i < work->symbols->len; i++)
-    consider (self, word, s, i, work->heap);
+    consider (self, word, s, i, budget, work->heap);
   while (work->heap->len > 0)
     {
       Candidate c = heap_pop (work->heap);
@@ -522,8 +534,8 @@ atl_bpe_encode (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize le
       s[right].length = 0;
       if (s[right].next != NONE)
         s[s[right].next].previous = left;
-      consider (self, word, s, s[left].previous, work->heap);
-      consider (self, word, s, left, work->heap);
+      consider (self, word, s, s[left].previous, budget, work->heap);
+      consider (self, word, s, left, budget, work->heap);
     }
 
   for (guint32 i = 0; i != NONE; i = s[i].next)

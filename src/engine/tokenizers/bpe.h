@@ -7,13 +7,14 @@
  * symbols cost O(n log n).
  *
  *   AtlBpeWork work = { 0 };
- *   atl_bpe_encode (bpe, &work, word, len, ids);
+ *   atl_bpe_encode (bpe, &work, word, len, &budget, ids);
  *   atl_bpe_work_clear (&work);
  *
  * Threading: an AtlBpe is immutable once built; an AtlBpeWork belongs to one thread.
  */
 #pragma once
 
+#include "engine/tokenizers/text-budget.h"
 #include "engine/tokenizers/vocabulary.h"
 
 G_BEGIN_DECLS
@@ -77,8 +78,12 @@ typedef struct
 void atl_bpe_work_clear (AtlBpeWork *work);
 
 /* Appends the ids of one word (valid UTF-8, may be long). */
-void
-atl_bpe_encode (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize length, GArray *ids);
+void atl_bpe_encode (const AtlBpe *self,
+                     AtlBpeWork *work,
+                     const char *word,
+                     gsize length,
+                     AtlTextBudget *budget,
+                     GArray *ids);
 
 /* GPT-2's spelling of bytes as printable characters: the letter of a byte, and back (−1 for a
  * character that stands for no byte). */

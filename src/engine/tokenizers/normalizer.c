@@ -6,7 +6,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/tokenizers/pre-tokenizer.h"
+#include "engine/tokenizers/bounded-regex.h"
 #include "engine/tokenizers/tokenizer.h"
 
 #define MARK "\xe2\x96\x81" /* U+2581 */
@@ -31,9 +31,9 @@ typedef struct
 {
   StepKind kind;
   AtlNormalForm form;
-  char *what, *with;     /* (owned) (nullable) */
-  GRegex *regex;         /* (owned) (nullable) */
-  AtlCharsmap *charsmap; /* (owned) (nullable) */
+  char *what, *with;      /* (owned) (nullable) */
+  AtlBoundedRegex *regex; /* (owned) (nullable) */
+  AtlCharsmap *charsmap;  /* (owned) (nullable) */
   gboolean left, right;
   gboolean clean, cjk, strip_accents, base_only, lowercase;
   gboolean merge, prefix, suffix, escape;
@@ -42,6 +42,7 @@ typedef struct
 struct _AtlNormalizer
 {
   GArray *steps; /* Step */
+  guint n_regexes;
 };
 
 static void
@@ -51,7 +52,7 @@ clear_step (gpointer data)
 
   g_free (step->what);
   g_free (step->with);
-  g_clear_pointer (&step->regex, g_regex_unref);
+  atl_bounded_regex_free (step->regex);
   atl_charsmap_free (step->charsmap);
 }
 
@@ -123,9 +124,10 @@ atl_normalizer_add_replace_regex (AtlNormalizer *self,
     step.kind = STEP_REPLACE_SPACES;
   else
     {
-      step.regex = atl_bounded_regex_new (pattern, error);
+      step.regex = atl_bounded_regex_new (pattern, self->n_regexes, error);
       if (step.regex == NULL)
         return FALSE;
+      self->n_regexes++;
     }
   step.with = g_strdup (with);
   add_step (self, step);
@@ -375,7 +377,8 @@ replace_regex (const Step *step, const char *text, gsize len, GString *out, GErr
   g_autoptr (GError) local = NULL;
   g_autofree char *result = NULL;
 
-  result = g_regex_replace_literal (step->regex, text, (gssize) len, 0, step->with, 0, &local);
+  result = g_regex_replace_literal (atl_bounded_regex_for (step->regex, len), text, (gssize) len, 0,
+                                    step->with, 0, &local);
   if (result == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,

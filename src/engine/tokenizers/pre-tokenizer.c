@@ -6,11 +6,10 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "engine/tokenizers/bounded-regex.h"
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/pre-kinds.h"
 #include "engine/tokenizers/vocabulary.h"
-
-#define MAX_PATTERN 4096 /* bytes */
 
 typedef enum
 {
@@ -25,8 +24,8 @@ typedef struct
 {
   StageKind kind;
   AtlScan scan;
-  char *extra, *tail; /* (owned) of scan */
-  GRegex *regex;      /* (owned) (nullable) */
+  char *extra, *tail;     /* (owned) of scan */
+  AtlBoundedRegex *regex; /* (owned) (nullable) */
   AtlSplitBehavior behavior;
   char mark[8];
   AtlPrependScheme scheme;
@@ -36,6 +35,7 @@ typedef struct
 struct _AtlPreTokenizer
 {
   GArray *stages; /* Stage */
+  guint n_regexes;
   gboolean letters;
 };
 
@@ -46,7 +46,7 @@ clear_stage (gpointer data)
 
   g_free (stage->extra);
   g_free (stage->tail);
-  g_clear_pointer (&stage->regex, g_regex_unref);
+  atl_bounded_regex_free (stage->regex);
 }
 
 AtlPreTokenizer *
@@ -96,30 +96,6 @@ atl_pre_tokenizer_name (const AtlPreTokenizer *self, gboolean ignore_merges)
   return atl_pre_kind_of_scans ((const AtlScan *const *) scans->pdata, scans->len, ignore_merges);
 }
 
-GRegex *
-atl_bounded_regex_new (const char *pattern, GError **error)
-{
-  g_autofree char *shown = atl_vocabulary_quote (pattern, strlen (pattern));
-  g_autofree char *bounded = NULL;
-  g_autoptr (GError) local = NULL;
-  GRegex *regex = NULL;
-
-  /* Oniguruma reads "&&" inside a class as an intersection, PCRE as two letters. */
-  if (strlen (pattern) <= MAX_PATTERN && strstr (pattern, "&&") == NULL)
-    {
-      bounded = g_strconcat ("(*LIMIT_MATCH=1000000)(*LIMIT_DEPTH=2000)", pattern, NULL);
-      /* With any other idea of line ends PCRE looks for no match between CR and LF. */
-      regex = g_regex_new (bounded, G_REGEX_OPTIMIZE | G_REGEX_NEWLINE_LF, 0, &local);
-    }
-  if (regex == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   _ ("The tokenizer cuts text by an expression that is not known here: %s"),
-                   local != NULL ? local->message : shown);
-    }
-  return regex;
-}
-
 gboolean
 atl_pre_tokenizer_add_regex (AtlPreTokenizer *self,
                              const char *pattern,
@@ -134,9 +110,10 @@ atl_pre_tokenizer_add_regex (AtlPreTokenizer *self,
       atl_pre_tokenizer_add_scan (self, known, behavior);
       return TRUE;
     }
-  stage.regex = atl_bounded_regex_new (pattern, error);
+  stage.regex = atl_bounded_regex_new (pattern, self->n_regexes, error);
   if (stage.regex == NULL)
     return FALSE;
+  self->n_regexes++;
   g_array_append_val (self->stages, stage);
   return TRUE;
 }
@@ -304,7 +281,8 @@ run_regex (
   g_autoptr (GMatchInfo) info = NULL;
   g_autoptr (GError) local = NULL;
 
-  g_regex_match_full (stage->regex, text->text + base, (gssize) length, 0, 0, &info, &local);
+  g_regex_match_full (atl_bounded_regex_for (stage->regex, text->offset[text->n]),
+                      text->text + base, (gssize) length, 0, 0, &info, &local);
   while (local == NULL && g_match_info_matches (info))
     {
       int from, to;

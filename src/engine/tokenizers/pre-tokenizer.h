@@ -97,9 +97,6 @@ gboolean atl_pre_tokenizer_run (const AtlPreTokenizer *self,
                                 gboolean first,
                                 GError **error);
 
-/* Compiles an expression with bounds on its matching; ATL_ERROR_UNSUPPORTED with the reason. */
-GRegex *atl_bounded_regex_new (const char *pattern, GError **error);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPreTokenizer, atl_pre_tokenizer_free)
 
 G_END_DECLS

@@ -77,6 +77,7 @@ typedef struct
   AtlPreWork pre;
   AtlBpeWork bpe;
   AtlUnigramWork unigram;
+  AtlTextBudget budget;
 } Session;
 
 static void
@@ -85,11 +86,12 @@ encode_word (Session *session, const char *word, gsize len)
   const AtlTokenizer *self = session->tokenizer;
 
   if (self->bpe != NULL)
-    atl_bpe_encode (self->bpe, &session->bpe, word, len, session->ids);
+    atl_bpe_encode (self->bpe, &session->bpe, word, len, &session->budget, session->ids);
   else if (self->unigram != NULL)
-    atl_unigram_encode (self->unigram, &session->unigram, word, len, session->ids);
+    atl_unigram_encode (self->unigram, &session->unigram, word, len, &session->budget,
+                        session->ids);
   else
-    atl_wordpiece_encode (self->wordpiece, word, len, session->ids);
+    atl_wordpiece_encode (self->wordpiece, word, len, &session->budget, session->ids);
 }
 
 /* A word that was turned into letters for bytes is turned back. */
@@ -143,7 +145,8 @@ encode_around (Session *session,
   AtlAddedMatch match;
   gsize from = 0;
 
-  while (atl_added_tokens_next (added, text, len, from, session->parse_special, &match))
+  while (atl_added_tokens_next (added, text, len, from, session->parse_special, &session->budget,
+                                &match))
     {
       if (match.from > from &&
           !between (session, text + from, match.from - from, first && from == 0, error))
@@ -207,7 +210,15 @@ atl_tokenizer_encode (const AtlTokenizer *self,
       session.parse_special = (flags & ATL_TOKENIZE_PARSE_SPECIAL) != 0;
       session.normal = g_string_new (NULL);
       session.bytes = g_string_new (NULL);
+      session.budget = atl_text_budget (size);
       ok = encode_around (&session, self->added_raw, text, size, TRUE, encode_plain, error);
+      if (ok && atl_text_budget_spent (&session.budget))
+        {
+          g_set_error_literal (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
+                               _ ("The pieces of the model's vocabulary are made so that this text "
+                                  "would take minutes to read"));
+          ok = FALSE;
+        }
       g_string_free (session.normal, TRUE);
       g_string_free (session.bytes, TRUE);
       atl_pre_work_clear (&session.pre);

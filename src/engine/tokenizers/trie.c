@@ -19,12 +19,10 @@ struct _AtlTrie
   guint32 root_child[256]; /* node index + 1: the root is visited most and may have 256 children */
 };
 
-/* A node still to be expanded: its strings are entries[from .. to), equal in the first `depth`
- * bytes. */
+/* A node still to be expanded: its strings are entries[from .. to), equal as far as it is deep. */
 typedef struct
 {
   gsize from, to;
-  guint32 depth;
 } Range;
 
 static int
@@ -45,38 +43,50 @@ atl_trie_new (AtlTrieEntry *entries, gsize n)
 {
   AtlTrie *self = g_new0 (AtlTrie, 1);
   g_autoptr (GArray) nodes = g_array_new (FALSE, TRUE, sizeof (Node));
+  /* Of the nodes of one depth and of the next: never more than there are strings, while the nodes
+   * are as many as all their bytes. */
   g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (Range));
+  g_autoptr (GArray) deeper = g_array_new (FALSE, FALSE, sizeof (Range));
   Node root = { .value = -1 };
-  Range all = { 0, n, 0 };
+  Range all = { 0, n };
+  guint at = 0;
 
   qsort (entries, n, sizeof *entries, compare_entries);
   g_array_append_val (nodes, root);
   g_array_append_val (ranges, all);
 
-  for (guint at = 0; at < nodes->len; at++)
+  for (guint32 depth = 0; ranges->len > 0; depth++)
     {
-      Range r = g_array_index (ranges, Range, at);
-      gsize i = r.from;
+      GArray *swap = ranges;
 
-      while (i < r.to && entries[i].length == r.depth)
-        g_array_index (nodes, Node, at).value = entries[i++].value;
-
-      g_array_index (nodes, Node, at).first_child = nodes->len;
-      while (i < r.to)
+      g_array_set_size (deeper, 0);
+      for (guint k = 0; k < ranges->len; k++, at++)
         {
-          guint8 byte = (guint8) entries[i].text[r.depth];
-          Node child = { .byte = byte, .value = -1 };
-          Range inner = { i, i, r.depth + 1 };
+          Range r = g_array_index (ranges, Range, k);
+          gsize i = r.from;
 
-          while (inner.to < r.to && (guint8) entries[inner.to].text[r.depth] == byte)
-            inner.to++;
-          if (at == 0)
-            self->root_child[byte] = nodes->len + 1;
-          g_array_append_val (nodes, child);
-          g_array_append_val (ranges, inner);
-          g_array_index (nodes, Node, at).n_children++;
-          i = inner.to;
+          while (i < r.to && entries[i].length == depth)
+            g_array_index (nodes, Node, at).value = entries[i++].value;
+
+          g_array_index (nodes, Node, at).first_child = nodes->len;
+          while (i < r.to)
+            {
+              guint8 byte = (guint8) entries[i].text[depth];
+              Node child = { .byte = byte, .value = -1 };
+              Range inner = { i, i };
+
+              while (inner.to < r.to && (guint8) entries[inner.to].text[depth] == byte)
+                inner.to++;
+              if (at == 0)
+                self->root_child[byte] = nodes->len + 1;
+              g_array_append_val (nodes, child);
+              g_array_append_val (deeper, inner);
+              g_array_index (nodes, Node, at).n_children++;
+              i = inner.to;
+            }
         }
+      ranges = deeper;
+      deeper = swap;
     }
   self->nodes = (Node *) (gpointer) g_array_steal (nodes, NULL);
   return self;
@@ -127,16 +137,18 @@ atl_trie_step (const AtlTrie *self, AtlTrieWalk *walk, guint8 byte)
 }
 
 gsize
-atl_trie_longest (const AtlTrie *self, const char *p, const char *end, gint32 *value)
+atl_trie_longest (
+    const AtlTrie *self, const char *p, const char *end, AtlTextBudget *budget, gint32 *value)
 {
   AtlTrieWalk walk = { 0, -1 };
   gsize length = 0;
+  const char *q;
 
-  for (const char *q = p; q < end && atl_trie_step (self, &walk, (guint8) *q); q++)
+  for (q = p; q < end && atl_trie_step (self, &walk, (guint8) *q); q++)
     if (walk.value >= 0)
       {
         length = (gsize) (q - p) + 1;
         *value = walk.value;
       }
-  return length;
+  return atl_text_budget_spend (budget, (gsize) (q - p)) ? length : 0;
 }

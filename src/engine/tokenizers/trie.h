@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "engine/tokenizers/text-budget.h"
 
 G_BEGIN_DECLS
 
@@ -37,8 +37,10 @@ typedef struct
 /* One byte further; FALSE when no string goes on like this. */
 gboolean atl_trie_step (const AtlTrie *self, AtlTrieWalk *walk, guint8 byte);
 
-/* The longest string at the beginning of [p, end): its length in bytes and value; 0 if none. */
-gsize atl_trie_longest (const AtlTrie *self, const char *p, const char *end, gint32 *value);
+/* The longest string at the beginning of [p, end): its length in bytes and value; 0 if none, or
+ * when `budget`, which pays for the steps, is spent. */
+gsize atl_trie_longest (
+    const AtlTrie *self, const char *p, const char *end, AtlTextBudget *budget, gint32 *value);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTrie, atl_trie_free)
 

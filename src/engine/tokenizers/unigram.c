@@ -115,8 +115,12 @@ append_chain (const AtlUnigram *self, Best *best, const char *text, gsize length
 }
 
 void
-atl_unigram_encode (
-    const AtlUnigram *self, AtlUnigramWork *work, const char *text, gsize length, GArray *ids)
+atl_unigram_encode (const AtlUnigram *self,
+                    AtlUnigramWork *work,
+                    const char *text,
+                    gsize length,
+                    AtlTextBudget *budget,
+                    GArray *ids)
 {
   const AtlVocabulary *v = self->vocabulary;
   Best *best;
@@ -137,8 +141,9 @@ atl_unigram_encode (
       gunichar c;
       gsize one = MAX (atl_utf8_decode (text + at, text + length, &c), 1);
       gboolean covered = FALSE;
+      gsize end;
 
-      for (gsize end = at; end < length && atl_trie_step (self->trie, &walk, (guint8) text[end]);)
+      for (end = at; end < length && atl_trie_step (self->trie, &walk, (guint8) text[end]);)
         {
           end++;
           if (walk.value < 0)
@@ -150,6 +155,8 @@ atl_unigram_encode (
                  at, walk.value);
           covered = covered || end - at == one;
         }
+      if (!atl_text_budget_spend (budget, end - at))
+        return;
       if (!covered)
         offer (&best[at + one], best[at].score + self->unknown_score, at, -1);
       at += one;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "engine/tokenizers/text-budget.h"
 #include "engine/tokenizers/vocabulary.h"
 
 G_BEGIN_DECLS
@@ -28,9 +29,13 @@ AtlUnigram *atl_unigram_new (const AtlVocabulary *vocabulary,
                              GError **error);
 void atl_unigram_free (AtlUnigram *self); /* accepts NULL */
 
-/* Appends the ids of valid UTF-8 `text`. */
-void atl_unigram_encode (
-    const AtlUnigram *self, AtlUnigramWork *work, const char *text, gsize length, GArray *ids);
+/* Appends the ids of valid UTF-8 `text`; none when `budget` is spent. */
+void atl_unigram_encode (const AtlUnigram *self,
+                         AtlUnigramWork *work,
+                         const char *text,
+                         gsize length,
+                         AtlTextBudget *budget,
+                         GArray *ids);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlUnigram, atl_unigram_free)
 

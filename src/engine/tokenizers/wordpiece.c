@@ -55,7 +55,8 @@ atl_wordpiece_free (AtlWordpiece *self)
 }
 
 void
-atl_wordpiece_encode (const AtlWordpiece *self, const char *word, gsize length, GArray *ids)
+atl_wordpiece_encode (
+    const AtlWordpiece *self, const char *word, gsize length, AtlTextBudget *budget, GArray *ids)
 {
   const char *p = word, *end = word + length;
   guint before = ids->len;
@@ -65,7 +66,7 @@ atl_wordpiece_encode (const AtlWordpiece *self, const char *word, gsize length, 
   while (covered && p < end)
     {
       gint32 id = -1;
-      gsize n = atl_trie_longest (p == word ? self->first : self->next, p, end, &id);
+      gsize n = atl_trie_longest (p == word ? self->first : self->next, p, end, budget, &id);
 
       covered = n > 0;
       p += n;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "engine/tokenizers/text-budget.h"
 #include "engine/tokenizers/vocabulary.h"
 
 G_BEGIN_DECLS
@@ -24,7 +25,8 @@ AtlWordpiece *atl_wordpiece_new (const AtlVocabulary *vocabulary,
 void atl_wordpiece_free (AtlWordpiece *self); /* accepts NULL */
 
 /* Appends the ids of one word. */
-void atl_wordpiece_encode (const AtlWordpiece *self, const char *word, gsize length, GArray *ids);
+void atl_wordpiece_encode (
+    const AtlWordpiece *self, const char *word, gsize length, AtlTextBudget *budget, GArray *ids);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlWordpiece, atl_wordpiece_free)
 
