@@ -1,17 +1,16 @@
-/* What the benchmark measures: the memory bandwidth, and passes over one model. */
+/* What the benchmark measures: passes over one model. */
 #define G_LOG_DOMAIN "atl-tools"
 
 #include "engine/tools/bench-run.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/models/llm/llm.h"
 #include "engine/samplers/sampler.h"
 
-#define BANDWIDTH_BYTES (512u << 20)
-#define HUGE_BYTES (2u << 20)
+/* Readings of memory before decoding, and as many after it. */
+#define N_READINGS 4
 
 static double
 now (void)
@@ -32,66 +31,6 @@ bench_median (double *values, int n)
 {
   qsort (values, (gsize) n, sizeof *values, compare_doubles);
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2.0;
-}
-
-/* --- Memory bandwidth --- */
-
-typedef struct
-{
-  const guint8 *data;
-  gsize n_bytes;
-  guint64 sum;
-} Slice;
-
-static gpointer
-read_slice (gpointer data)
-{
-  Slice *s = data;
-  guint64 sums[8] = { 0 };
-
-  for (gsize i = 0; i < s->n_bytes; i += 64)
-    {
-      const guint64 *line = (const guint64 *) (s->data + i);
-
-      /* The roof of what runs here is asked for as the products do it. */
-      __builtin_prefetch (s->data + i + 2048, 0, 2);
-      __builtin_prefetch (s->data + i + 1024);
-      for (guint k = 0; k < 8; k++)
-        sums[k] += line[k];
-    }
-  for (guint k = 0; k < 8; k++)
-    s->sum += sums[k];
-  return NULL;
-}
-
-double
-bench_bandwidth (int n_threads)
-{
-  gsize per = BANDWIDTH_BYTES / (gsize) n_threads / 64 * 64;
-  g_autofree Slice *slices = g_new0 (Slice, n_threads);
-  g_autofree GThread **threads = g_new0 (GThread *, n_threads);
-  gpointer data = NULL;
-  double best = 0.0;
-
-  if (posix_memalign (&data, HUGE_BYTES, BANDWIDTH_BYTES) != 0)
-    return 0.0;
-  madvise (data, BANDWIDTH_BYTES, MADV_HUGEPAGE); /* as weights are kept */
-  memset (data, 1, BANDWIDTH_BYTES);
-  for (int round = 0; round < 7; round++)
-    {
-      double start = now ();
-
-      for (int i = 0; i < n_threads; i++)
-        {
-          slices[i] = (Slice){ (const guint8 *) data + (gsize) i * per, per, 0 };
-          threads[i] = g_thread_new ("bandwidth", read_slice, &slices[i]);
-        }
-      for (int i = 0; i < n_threads; i++)
-        g_thread_join (threads[i]);
-      best = MAX (best, (double) per * n_threads / (now () - start));
-    }
-  free (data);
-  return best;
 }
 
 /* --- One model --- */
@@ -267,9 +206,33 @@ chat_passes (Run *r, guint n, guint depth, guint n_steps, double *speed, GError 
   return TRUE;
 }
 
+/* Decoding, right between readings of the memory that bounds it. */
+static gboolean
+decode_round (Run *r, guint64 bytes_per_token, BenchSpeeds *out, GError **error)
+{
+  const BenchPlan *p = r->plan;
+  double readings[2 * N_READINGS] = { 0 };
+
+  for (guint i = 0; i < p->depths.n; i++)
+    {
+      const AtlLlmBatch batch = { r->caches[i], r->tokens, 1, FALSE };
+
+      if (i == 0 && p->memory != NULL)
+        bench_memory_read (p->memory, readings, N_READINGS);
+      if (!passes (r, &batch, p->depths.value[i], p->n_generate, FALSE, &out->decode[i], error))
+        return FALSE;
+      if (i == 0 && p->memory != NULL)
+        bench_memory_read (p->memory, readings + N_READINGS, N_READINGS);
+    }
+  out->bandwidth = bench_median (readings, G_N_ELEMENTS (readings));
+  out->bandwidth_best = readings[G_N_ELEMENTS (readings) - 1];
+  out->share = p->memory != NULL ? out->decode[0] * (double) bytes_per_token / out->bandwidth : 0.0;
+  return TRUE;
+}
+
 /* One of all measurements, in turns, so that what disturbs a moment disturbs all alike. */
 static gboolean
-one_round (Run *r, BenchSpeeds *out, GError **error)
+one_round (Run *r, guint64 bytes_per_token, BenchSpeeds *out, GError **error)
 {
   const BenchPlan *p = r->plan;
   const guint depth = p->depths.value[0];
@@ -286,12 +249,8 @@ one_round (Run *r, BenchSpeeds *out, GError **error)
       if (empty == NULL || !passes (r, &batch, 0, 1, FALSE, &out->prefill, error))
         return FALSE;
     }
-  for (guint i = 0; i < p->depths.n; i++)
-    {
-      batch = (AtlLlmBatch){ r->caches[i], r->tokens, 1, FALSE };
-      if (!passes (r, &batch, p->depths.value[i], p->n_generate, FALSE, &out->decode[i], error))
-        return FALSE;
-    }
+  if (!decode_round (r, bytes_per_token, out, error))
+    return FALSE;
   for (guint i = 0; i < p->rows.n; i++)
     {
       batch = (AtlLlmBatch){ r->caches[0], r->tokens, p->rows.value[i], TRUE };
@@ -338,10 +297,10 @@ bench_run (const BenchPlan *plan,
   if (!run_open (&r, error))
     return FALSE;
   /* The first round warms caches and plans and is not counted. */
-  if (!one_round (&r, &rounds[0], error))
+  if (!one_round (&r, out->bytes_per_token, &rounds[0], error))
     return FALSE;
   for (guint i = 0; i < plan->n_repeats; i++)
-    if (!one_round (&r, &rounds[i], error))
+    if (!one_round (&r, out->bytes_per_token, &rounds[i], error))
       return FALSE;
   for (gsize at = 0; at < sizeof (BenchSpeeds); at += sizeof (double))
     *(double *) ((guint8 *) &out->speeds + at) = median_of (rounds, plan->n_repeats, at);

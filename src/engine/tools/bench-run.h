@@ -1,7 +1,7 @@
-/* The measurements behind `atelier-cli bench`: rounds of passes over one model, and the memory
- * bandwidth that bounds decoding.
+/* The measurements behind `atelier-cli bench`: rounds of passes over one model.
  *
- *   BenchPlan plan = { .n_prompt = 512, .n_generate = 64, .n_repeats = 3, .depths = { 1, { 0 } } };
+ *   BenchPlan plan = { .n_prompt = 512, .n_generate = 64, .n_repeats = 3, .depths = { 1, { 0 } },
+ *                      .memory = memory };
  *   BenchResult result;
  *   bench_run (&plan, checkpoint, backends, n_backends, &result, error);
  *
@@ -11,6 +11,7 @@
 
 #include "base/checkpoint.h"
 #include "engine/tensor/backend.h"
+#include "engine/tools/bench-memory.h"
 
 G_BEGIN_DECLS
 
@@ -31,14 +32,19 @@ typedef struct
   BenchList rows;                        /* tokens of one chat in a pass, logits of all */
   BenchList chats; /* chats with a token each in a pass, sampled; <= BENCH_MAX_CHATS */
   AtlDType kv_dtype;
+  BenchMemory *memory; /* (nullable) read around decoding */
 } BenchPlan;
 
-/* Tokens per second; doubles only. */
+/* Tokens per second if nothing else is said; doubles only. */
 typedef struct
 {
   double prefill;
   double decode[BENCH_MAX_LIST];                      /* at each depth */
   double rows[BENCH_MAX_LIST], chats[BENCH_MAX_LIST]; /* all tokens of the pass */
+  double bandwidth; /* bytes per second that were read around decoding, the median */
+  double bandwidth_best;
+  double share; /* of the median, that decoding at the first depth reads of weights; all three are
+                 * 0 without `memory` */
 } BenchSpeeds;
 
 typedef struct
@@ -50,9 +56,6 @@ typedef struct
 
 /* Sorts the values; n >= 1. */
 double bench_median (double *values, int n);
-
-/* Bytes per second that `n_threads` read from memory, the best of some rounds. */
-double bench_bandwidth (int n_threads);
 
 /* Loads `cp` on the backends and runs n_repeats rounds of the plan after one that is not counted;
  * minutes with a large model. FALSE with the errors of loading, or of a pass. */

@@ -23,7 +23,6 @@ typedef struct
   gboolean json;
   AtlBackend *backends[2];
   guint n_backends;
-  double bandwidth; /* bytes per second, all threads reading */
 } Bench;
 
 /* "512,8192" into a list of numbers in [least, most]. */
@@ -77,7 +76,6 @@ static void
 print_json (const Bench *b, const char *name, const BenchResult *r)
 {
   const BenchSpeeds *s = &r->speeds;
-  double used = s->decode[0] * (double) r->bytes_per_token;
   g_autoptr (JsonBuilder) j = json_builder_new ();
   g_autoptr (JsonNode) root = NULL;
   g_autofree char *text = NULL;
@@ -89,8 +87,9 @@ print_json (const Bench *b, const char *name, const BenchResult *r)
     { "prefill_tokens_per_s", s->prefill },
     { "decode_tokens_per_s", s->decode[0] },
     { "decode_bytes_per_token", (double) r->bytes_per_token },
-    { "decode_bandwidth_share", used / b->bandwidth },
-    { "read_bandwidth_bytes_per_s", b->bandwidth },
+    { "decode_bandwidth_share", s->share },
+    { "read_bandwidth_bytes_per_s", s->bandwidth },
+    { "read_bandwidth_best_bytes_per_s", s->bandwidth_best },
     { "load_s", r->load_s },
     { "n_prompt", b->plan.n_prompt },
     { "n_generate", b->plan.n_generate },
@@ -141,8 +140,8 @@ print_result (const Bench *b, const char *name, const BenchResult *r)
     }
   g_print ("%-28s prefill %8.1f t/s   decode %7.2f t/s   %5.1f GB/s, %3.0f %% of %.1f GB/s   load "
            "%.2f s\n",
-           name, s->prefill, s->decode[0], used / 1e9, 100.0 * used / b->bandwidth,
-           b->bandwidth / 1e9, r->load_s);
+           name, s->prefill, s->decode[0], used / 1e9, 100.0 * s->share, s->bandwidth / 1e9,
+           r->load_s);
   if (b->plan.depths.n > 1)
     print_list ("decode at", &b->plan.depths, s->decode);
   print_list ("tokens at once", &b->plan.rows, s->rows);
@@ -311,6 +310,7 @@ atl_tool_bench (int argc, char **argv)
                   *draft = NULL, *save = NULL, *size = NULL, *device = NULL;
   BenchImagePlan image_plan = { .width = 512, .height = 512, .frames = 1 };
   BenchDraftPlan guesses = { 0 };
+  g_autoptr (BenchMemory) memory = NULL;
   gboolean lookup = FALSE;
   g_auto (GStrv) files = NULL, synthetic = NULL, images = NULL;
   GOptionEntry entries[] = {
@@ -395,7 +395,7 @@ atl_tool_bench (int argc, char **argv)
   b.plan.n_repeats = (guint) n_repeats;
   guesses.draft = draft;
   if (!lookup && draft == NULL && (files != NULL || synthetic != NULL))
-    b.bandwidth = bench_bandwidth (b.n_threads);
+    b.plan.memory = memory = bench_memory_new ((guint) b.n_threads);
 
   if (images != NULL)
     ok &= bench_images (&b, &image_plan, images);

@@ -13,8 +13,9 @@ G_BEGIN_DECLS
  * [--json]
  *       [--image SHAPE[:TYPE]|FILE] [--size WxH[xFRAMES]]
  * Decoding starts at --depth tokens of context (0), as llama-bench's does. Prints prefill and
- * decode tokens per second (medians of the repeats), the measured read bandwidth and the share of
- * it that decoding uses, the time to load; with several depths decoding at each, with --rows the
+ * decode tokens per second (medians of the repeats), the read bandwidth (the median of readings
+ * right before and after decoding; with --json also the best) and the share of it that decoding
+ * uses, the time to load; with several depths decoding at each, with --rows the
  * tokens per second of passes of N tokens of one chat, as checking drafts needs them, with
  * --parallel those of N chats that are decoded together, sampling included, beside those of one.
  * SHAPE: qwen2.5-0.5b, llama-3.2-1b, smollm2-135m, llama-3-8b (random weights of the real sizes);
