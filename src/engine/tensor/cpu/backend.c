@@ -202,6 +202,7 @@ cpu_run (AtlBackend *self,
 
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
+      atl_cpu_ask_nodes (&run, nodes + i, n_nodes - i);
       ask_ahead (&run, nodes + i, n_nodes - i);
       if (cpu->kernels == NULL || op->fast == NULL || !op->fast (&run, nodes[i]))
         op->ref (&run, nodes[i]);

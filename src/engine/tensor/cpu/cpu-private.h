@@ -166,6 +166,9 @@ gboolean atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
 void atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
 gsize atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
 
+/* Asks memory for what the `n_nodes` nodes that run from now on refer to. */
+void atl_cpu_ask_nodes (const AtlCpuRun *run, AtlNode *const *nodes, guint n_nodes);
+
 static inline AtlCpuWeight *
 atl_cpu_weight (const AtlCpuRun *run, const AtlTensor *t)
 {
