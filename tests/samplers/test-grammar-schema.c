@@ -92,6 +92,24 @@ test_unique_items (void)
                  LIST (NULL), LIST ("[]", "[1,2]", "[1,2,1]"));
 }
 
+/* allOf of what is no object, of references, and of an allOf. */
+static void
+test_all_of (void)
+{
+  expect_schema ("{\"allOf\": [{\"type\": \"integer\"}, {\"minimum\": 3}], \"maximum\": 9}",
+                 LIST ("3", "9"), LIST ("2", "10", "{}", "\"x\""));
+  expect_schema ("{\"allOf\": [{\"$ref\": \"#/$defs/s\"}], \"$defs\": {\"s\": {\"allOf\": "
+                 "[{\"type\": \"string\"}, {\"maxLength\": 2}]}}}",
+                 LIST ("\"\"", "\"xy\""), LIST ("\"xyz\"", "{}", "1"));
+  expect_schema ("{\"allOf\": [{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"boolean\"}]}]}",
+                 LIST ("null", "true"), LIST ("{}", "1"));
+  expect_schema ("{\"type\": \"array\", \"allOf\": [{\"items\": {\"type\": \"null\"}}]}",
+                 LIST ("[]", "[null]"), LIST ("[1]", "{}"));
+  expect_schema ("{\"allOf\": [{\"allOf\": [{\"properties\": {\"a\": {\"type\": \"null\"}}}]}, "
+                 "{\"properties\": {\"b\": {\"type\": \"null\"}}}]}",
+                 LIST ("{\"a\":null,\"b\":null}"), LIST ("{}", "{\"a\":null}", "[]"));
+}
+
 static void
 test_schema_siblings (void)
 {
@@ -127,6 +145,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/grammar/all-of", test_all_of);
   g_test_add_func ("/grammar/schema-siblings", test_schema_siblings);
   g_test_add_func ("/grammar/schema-multiples", test_multiples);
   g_test_add_func ("/grammar/schema-counted-properties", test_counted_properties);

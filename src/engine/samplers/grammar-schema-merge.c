@@ -1,10 +1,15 @@
-/* Schemas put together: an alternative of anyOf or oneOf with what stands beside the list. */
+/* Schemas put together: an alternative of anyOf or oneOf with what stands beside the list, the
+ * parts of allOf. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
 #include "engine/samplers/grammar-schema-private.h"
+
+#define MAX_ALL_OF 1000 /* parts of one allOf, those of parts counted */
+#define MAX_ALL_OF_DEPTH 50
 
 gboolean
 atl_schema_has_any (JsonObject *schema, const char *const *names)
@@ -29,10 +34,8 @@ atl_schema_copy (JsonObject *object)
   return copy;
 }
 
-/* Adds what `more` says to `schema`: both lists of required names, all properties, else the last
- * word is `more`'s. */
-static void
-object_merge (JsonObject *schema, JsonObject *more)
+void
+atl_schema_merge (JsonObject *schema, JsonObject *more)
 {
   JsonObjectIter iter;
   const char *key;
@@ -48,7 +51,7 @@ object_merge (JsonObject *schema, JsonObject *more)
         {
           JsonObject *both = atl_schema_copy (members);
 
-          object_merge (both, json_node_get_object (value));
+          atl_schema_merge (both, json_node_get_object (value));
           json_object_set_object_member (schema, key, both);
         }
       else if (strcmp (key, "required") == 0 && names != NULL && JSON_NODE_HOLDS_ARRAY (value))
@@ -115,8 +118,44 @@ atl_schema_with_siblings (AtlSchemaConverter *c, JsonObject *schema, JsonNode *a
   json_object_remove_member (merged, "anyOf");
   json_object_remove_member (merged, "oneOf");
   if (own != NULL)
-    object_merge (merged, own);
+    atl_schema_merge (merged, own);
   node = json_node_new (JSON_NODE_OBJECT);
   json_node_take_object (node, merged);
   return node;
+}
+
+/* --- allOf --- */
+
+JsonObject *
+atl_schema_part (AtlSchemaConverter *c, JsonNode *node)
+{
+  for (guint i = 0; i < 10 && node != NULL && JSON_NODE_HOLDS_OBJECT (node); i++)
+    {
+      JsonObject *object = json_node_get_object (node);
+      const char *ref = atl_json_string (object, "$ref", NULL);
+
+      if (ref == NULL)
+        return object;
+      node = ref[0] == '#' ? atl_schema_resolve (c, ref) : NULL;
+    }
+  atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a part of allOf is no schema"));
+  return NULL;
+}
+
+void
+atl_schema_flatten (AtlSchemaConverter *c, JsonNode *node, guint depth, GPtrArray *parts)
+{
+  JsonObject *part = atl_schema_part (c, node);
+  JsonArray *inner = part != NULL ? atl_json_array (part, "allOf") : NULL;
+
+  if (part == NULL || c->error != NULL)
+    return;
+  if (depth > MAX_ALL_OF_DEPTH || parts->len >= MAX_ALL_OF)
+    {
+      atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, _ ("it is nested too deeply"));
+      return;
+    }
+  g_ptr_array_add (parts, part);
+  for (guint i = 0; inner != NULL && i < json_array_get_length (inner); i++)
+    atl_schema_flatten (c, json_array_get_element (inner, i), depth + 1, parts);
 }

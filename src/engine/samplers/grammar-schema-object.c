@@ -443,21 +443,37 @@ atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char
 
 /* --- allOf --- */
 
-/* The object that a part of allOf is, its references followed. */
-static JsonObject *
-part_of (AtlSchemaConverter *c, JsonNode *node)
+/* Whether it says something of properties, or lists values, which only the parts of an object are
+ * put together from. */
+static gboolean
+is_of_objects (AtlSchemaConverter *c, JsonObject *schema)
 {
-  for (guint i = 0; i < 10 && node != NULL && JSON_NODE_HOLDS_OBJECT (node); i++)
-    {
-      JsonObject *object = json_node_get_object (node);
-      const char *ref = atl_json_string (object, "$ref", NULL);
+  static const char *const words[] = { "properties", "required", "additionalProperties", "enum",
+                                       NULL };
+  JsonArray *any_of = atl_json_array (schema, "anyOf");
 
-      if (ref == NULL)
-        return object;
-      node = ref[0] == '#' ? atl_schema_resolve (c, ref) : NULL;
+  for (guint i = 0; any_of != NULL && i < json_array_get_length (any_of); i++)
+    {
+      JsonObject *choice = atl_schema_part (c, json_array_get_element (any_of, i));
+
+      if (choice != NULL && json_object_has_member (choice, "properties"))
+        return TRUE;
     }
-  atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a part of allOf is no schema"));
-  return NULL;
+  return atl_schema_has_any (schema, words) || atl_schema_has_any (schema, atl_schema_object_words);
+}
+
+/* Parts that say nothing of properties, choices or values, as one schema. */
+static char *
+convert_merged (AtlSchemaConverter *c, JsonObject *schema, GPtrArray *parts, const char *name)
+{
+  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_OBJECT);
+  JsonObject *merged = atl_schema_copy (schema);
+
+  for (guint i = 0; i < parts->len; i++)
+    atl_schema_merge (merged, parts->pdata[i]);
+  json_object_remove_member (merged, "allOf");
+  json_node_take_object (node, merged);
+  return atl_schema_convert (c, node, name);
 }
 
 /* Keeps of `values` (NULL: all) those that `part` lists too. */
@@ -489,34 +505,37 @@ atl_schema_convert_all_of (AtlSchemaConverter *c,
                            const char *name)
 {
   g_autoptr (GPtrArray) properties = g_ptr_array_new_with_free_func (property_free);
+  g_autoptr (GPtrArray) all = g_ptr_array_new ();
   GPtrArray *values = NULL;
+  gboolean of_objects = is_of_objects (c, schema);
   GString *out;
 
+  for (guint i = 0; i < json_array_get_length (parts); i++)
+    atl_schema_flatten (c, json_array_get_element (parts, i), 0, all);
+  if (c->error != NULL)
+    return NULL;
+  for (guint i = 0; i < all->len; i++)
+    of_objects = of_objects || is_of_objects (c, all->pdata[i]);
+  if (!of_objects)
+    return convert_merged (c, schema, all, name);
   /* What stands beside it is one more part. */
   add_properties (c, properties, schema, FALSE, TRUE, name);
   for (guint k = 0; k < properties->len; k++)
     {
       Property *property = properties->pdata[k];
 
-      for (guint i = 0; i < json_array_get_length (parts) && !property->required; i++)
-        {
-          JsonNode *part = json_array_get_element (parts, i);
-
-          property->required = JSON_NODE_HOLDS_OBJECT (part) &&
-                               is_required (json_node_get_object (part), property->name);
-        }
+      for (guint i = 0; i < all->len && !property->required; i++)
+        property->required = is_required (all->pdata[i], property->name);
     }
-  for (guint i = 0; i < json_array_get_length (parts) && c->error == NULL; i++)
+  for (guint i = 0; i < all->len && c->error == NULL; i++)
     {
-      JsonObject *part = part_of (c, json_array_get_element (parts, i));
-      JsonArray *any_of = part != NULL ? atl_json_array (part, "anyOf") : NULL;
-      JsonArray *listed = part != NULL ? atl_json_array (part, "enum") : NULL;
+      JsonObject *part = all->pdata[i];
+      JsonArray *any_of = atl_json_array (part, "anyOf");
+      JsonArray *listed = atl_json_array (part, "enum");
 
-      if (part == NULL)
-        break;
       for (guint k = 0; any_of != NULL && k < json_array_get_length (any_of); k++)
         {
-          JsonObject *choice = part_of (c, json_array_get_element (any_of, k));
+          JsonObject *choice = atl_schema_part (c, json_array_get_element (any_of, k));
 
           if (choice != NULL)
             add_properties (c, properties, choice, FALSE, FALSE, name);

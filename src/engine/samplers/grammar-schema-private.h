@@ -21,7 +21,7 @@ struct _AtlSchemaRules
 {
   JsonNode *root;
   GString *rules;
-  GHashTable *names;    /* (owned) of rules, taken */
+  GHashTable *names;    /* (owned) of rules, taken -> the next number after such a name */
   GHashTable *refs;     /* (owned) path -> name of its rule */
   GHashTable *literals; /* (owned) of the built-in rules that are written */
   guint depth;
@@ -96,6 +96,14 @@ char *atl_schema_convert_unique (
 gboolean atl_schema_has_any (JsonObject *schema, const char *const *names);
 /* The caller's. */
 JsonObject *atl_schema_copy (JsonObject *schema);
+/* Adds what `more` says to `schema`: both lists of required names, all properties, else the last
+ * word is `more`'s. */
+void atl_schema_merge (JsonObject *schema, JsonObject *more);
+/* The object that a part of allOf is, its references followed; NULL with c->error. Borrowed. */
+JsonObject *atl_schema_part (AtlSchemaConverter *c, JsonNode *node);
+/* Adds to `parts` (borrowed) what `node` is and what its own allOf puts together, one after the
+ * other; nobody looks at an allOf of them again. */
+void atl_schema_flatten (AtlSchemaConverter *c, JsonNode *node, guint depth, GPtrArray *parts);
 /* One of the alternatives of `schema` together with what stands beside the list of them, the
  * caller's; NULL if it stands for itself. */
 JsonNode *

@@ -208,6 +208,7 @@ char *
 atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body)
 {
   GString *name = g_string_new (NULL);
+  gpointer known, count;
   gsize length;
 
   for (const char *at = wanted; *at != '\0' && name->len < 60; at++)
@@ -215,12 +216,21 @@ atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body
   if (name->len == 0 || is_builtin (name->str) || strcmp (name->str, "root") == 0)
     g_string_append (name, "-x");
   length = name->len;
-  for (guint i = 2; g_hash_table_contains (c->names, name->str); i++)
+  if (g_hash_table_lookup_extended (c->names, name->str, &known, &count))
     {
-      g_string_truncate (name, length);
-      g_string_append_printf (name, "-%u", i);
+      /* Thousands of rules may ask for one name: the search goes on where it ended. */
+      g_autofree char *stem = g_strdup (name->str);
+      guint i = GPOINTER_TO_UINT (count);
+
+      do
+        {
+          g_string_truncate (name, length);
+          g_string_append_printf (name, "-%u", i++);
+        }
+      while (g_hash_table_contains (c->names, name->str));
+      g_hash_table_replace (c->names, g_steal_pointer (&stem), GUINT_TO_POINTER (i));
     }
-  g_hash_table_add (c->names, g_strdup (name->str));
+  g_hash_table_insert (c->names, g_strdup (name->str), GUINT_TO_POINTER (2));
   if (body != NULL)
     g_string_append_printf (c->rules, "%s ::= %s\n", name->str, body);
   if (c->rules->len > ATL_SCHEMA_MAX_OUTPUT)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "base/name-hash.h"
 #include "engine/samplers/grammar-schema-private.h"
 
 #define MAX_DEPTH 60
@@ -398,13 +399,12 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
   JsonNode *additional = json_object_get_member (schema, "additionalProperties");
   gboolean any_additional = additional == NULL || (JSON_NODE_HOLDS_VALUE (additional) &&
                                                    json_node_get_boolean (additional));
-  g_autofree char *shown = NULL;
-  g_autofree char *words = NULL;
+  g_autofree char *shown = NULL, *words = NULL;
   const char *pattern = atl_json_string (schema, "pattern", NULL);
   const char *format = atl_json_string (schema, "format", NULL);
   JsonArray *all_of = atl_json_array (schema, "allOf");
 
-  if ((type_is (type, "object") || type_is (type, "string")) && all_of != NULL)
+  if (all_of != NULL)
     return atl_schema_convert_all_of (c, schema, all_of, name);
   if (type_is (type, "object") &&
       (atl_json_object (schema, "properties") != NULL || !any_additional ||
@@ -503,7 +503,7 @@ atl_schema_rules_new (void)
   AtlSchemaConverter *c = g_new0 (AtlSchemaConverter, 1);
 
   c->rules = g_string_new (NULL);
-  c->names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  c->names = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
   c->refs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   c->literals = g_hash_table_new (g_str_hash, g_str_equal);
   return c;
