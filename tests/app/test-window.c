@@ -554,6 +554,13 @@ test_last_page (void)
   next = atl_window_new (GTK_APPLICATION (f.app), f.session);
   atl_window_open_last (next);
   g_assert_true (atl_window_shows_page (next, "images"));
+  /* What is typed then is the prompt. */
+  g_assert_true (GTK_IS_TEXT_VIEW (gtk_window_get_focus (GTK_WINDOW (next))));
+  gtk_window_present (GTK_WINDOW (next));
+  app_assert_soon (gtk_widget_get_mapped (GTK_WIDGET (next)));
+  /* GTK moves it with the first events. */
+  app_fixture_spin (200);
+  g_assert_true (GTK_IS_TEXT_VIEW (gtk_window_get_focus (GTK_WINDOW (next))));
   gtk_window_destroy (GTK_WINDOW (next));
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "chats");
   next = atl_window_new (GTK_APPLICATION (f.app), f.session);

@@ -98,7 +98,12 @@ show_page_action (GtkWidget *widget, const char *name, GVariant *parameter)
   focus = gtk_window_get_focus (GTK_WINDOW (self));
   if (page == self->chat_page)
     atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
-  else if (focus == NULL || !gtk_widget_is_ancestor (focus, page))
+  else if (focus != NULL && gtk_widget_is_ancestor (focus, page))
+    return;
+  /* It takes the focus before it is mapped, too, as in a window that opens with this page. */
+  else if (page == self->images_page)
+    atl_images_page_focus (ATL_IMAGES_PAGE (page));
+  else
     gtk_widget_child_focus (page, GTK_DIR_TAB_FORWARD);
 }
 

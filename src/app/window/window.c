@@ -406,7 +406,11 @@ atl_window_open_last (AtlWindow *self)
 
   gtk_widget_activate_action (GTK_WIDGET (self), "win.open-chat", "x",
                               g_settings_get_int64 (settings, "last-chat"));
-  if (!g_str_equal (page, "chats") &&
-      adw_view_stack_get_child_by_name (ADW_VIEW_STACK (self->pages), page) != NULL)
-    gtk_widget_activate_action (GTK_WIDGET (self), "win.show-page", "s", page);
+  if (g_str_equal (page, "chats") ||
+      adw_view_stack_get_child_by_name (ADW_VIEW_STACK (self->pages), page) == NULL)
+    return;
+  /* GTK would move the focus on from the page that goes out of sight, once the window is mapped,
+   * wherever it is by then. */
+  gtk_window_set_focus (GTK_WINDOW (self), NULL);
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.show-page", "s", page);
 }
