@@ -153,6 +153,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->abilities = atl_dict_uint (dict, ATL_INFO_ABILITIES, 0);
   self->steps = atl_dict_uint (dict, ATL_INFO_STEPS, 0);
   self->guidance = atl_dict_double (dict, ATL_INFO_GUIDANCE, 0);
+  self->no_guidance = atl_dict_double (dict, ATL_INFO_NO_GUIDANCE, 1);
   self->side = atl_dict_uint (dict, ATL_INFO_SIDE, 0);
   self->multiple = atl_dict_uint (dict, ATL_INFO_MULTIPLE, 1);
   self->max_references = atl_dict_uint (dict, ATL_INFO_MAX_REFERENCES, 0);

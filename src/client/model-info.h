@@ -83,6 +83,7 @@ typedef struct
   guint abilities;      /* ATL_PICTURE_* */
   guint steps;          /* recommended */
   double guidance;
+  double no_guidance;   /* up to it a negative prompt has no effect */
   guint side, multiple; /* px */
   guint max_references;
   char **samplers;       /* usual names, its own first; NULL-terminated, never NULL */

@@ -116,6 +116,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_ABILITIES "abilities"         /* u, ATL_PICTURE_* */
 #define ATL_INFO_STEPS "steps"                 /* u, recommended */
 #define ATL_INFO_GUIDANCE "guidance"           /* d, recommended */
+#define ATL_INFO_NO_GUIDANCE "no-guidance"     /* d: up to it a negative prompt has no effect */
 #define ATL_INFO_STRENGTH "strength"           /* d, of a LoRA: that it was made for */
 #define ATL_INFO_SIDE "side"                   /* u, px of the square it was trained for */
 #define ATL_INFO_MULTIPLE "multiple"           /* u, of width and height */

@@ -82,8 +82,41 @@ test_asked (void)
   asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, able, 7));
   g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_STEPS, 0), ==, 33);
   g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_GUIDANCE, 9), ==, 0);
-  g_assert_true (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
   g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_STRENGTH, 0), ==, ATL_DEFAULT_STRENGTH);
+}
+
+/* What should not be there counts where there is guidance, which some models count from 0. */
+static void
+test_negative (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlModelInfo) info = new_info (ATL_PICTURE_NEGATIVE | ATL_PICTURE_GUIDANCE);
+  g_autoptr (AtlModelInfo) blind = new_info (ATL_PICTURE_GUIDANCE);
+  g_autoptr (GVariant) asked = NULL;
+
+  atl_set_string (&s->negative, "text");
+  g_assert_true (atl_picture_settings_uses_negative (s, NULL));
+  g_assert_false (atl_picture_settings_uses_negative (s, blind));
+  /* The model's own is 7.5. */
+  g_assert_true (atl_picture_settings_uses_negative (s, info));
+  asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, info, 7));
+  g_assert_true (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
+  s->guidance = 1;
+  g_assert_false (atl_picture_settings_uses_negative (s, info));
+  g_clear_pointer (&asked, g_variant_unref);
+  asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, info, 7));
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
+  info->no_guidance = 0;
+  g_assert_true (atl_picture_settings_uses_negative (s, info));
+  info->no_guidance = 1;
+  /* The second network's guidance counts where there is a second network. */
+  g_hash_table_insert (s->knobs, g_strdup ("guidance_2"),
+                       g_variant_ref_sink (g_variant_new_double (3)));
+  g_assert_false (atl_picture_settings_uses_negative (s, info));
+  g_free (info->knobs[0].name);
+  info->knobs[0].name = g_strdup ("guidance_2");
+  g_assert_true (atl_picture_settings_uses_negative (s, info));
 }
 
 /* What was asked of the engine, read again, asks for the same. */
@@ -518,6 +551,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/pictures/shapes", test_shapes);
   g_test_add_func ("/pictures/asked", test_asked);
+  g_test_add_func ("/pictures/negative", test_negative);
   g_test_add_func ("/pictures/recipe", test_recipe);
   g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);
   g_test_add_func ("/pictures/draft", test_draft);

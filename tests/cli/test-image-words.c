@@ -59,6 +59,7 @@ test_words_said (void)
   static const struct
   {
     const char *family, *prompt, *weighting, *said; /* "": nothing */
+    const char *option, *more;                      /* (nullable) */
   } cases[] = {
     { "sd15", "a fox <lora:none>", "a1111", "“<lora:none>”" },
     { "sd15", "(fox:1e999)", "a1111", "“1e999”" },
@@ -70,6 +71,9 @@ test_words_said (void)
     { "wan21", "a fox", "comfyui", "“comfyui”" },
     { "wan21", "(fox:1.3)", "plain", "" },
     { "wan21", "(at 12:30) \\(fox:1.3\\)", NULL, "" },
+    { "sd15", "a fox", "plain", "", "--negative=snow" },
+    { "sd15", "a fox", "plain", "no effect", "--negative=snow", "--guidance=1" },
+    { "sd15", "a fox", "plain", "", "--guidance=1" },
   };
   guint n_left_out = 0;
 
@@ -80,7 +84,7 @@ test_words_said (void)
 
       cli_image (&result, NULL, "--model", path, "--prompt", cases[i].prompt, "--size", "64x64",
                  "--steps", "1", "--out", folder, cases[i].weighting != NULL ? "--weighting" : NULL,
-                 cases[i].weighting, NULL);
+                 cases[i].weighting, cases[i].option, cases[i].more, NULL);
       g_test_message ("%s: %s", cases[i].prompt, result.err);
       g_assert_cmpint (result.status, ==, 0);
       if (*cases[i].said == '\0')

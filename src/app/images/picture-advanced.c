@@ -413,7 +413,7 @@ show_negative (AtlPictureAdvanced *self, const AtlModelInfo *info)
     gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->negative_view)),
                               wanted, -1);
   gtk_widget_set_visible (self->negative_row,
-                          info == NULL || (info->abilities & ATL_PICTURE_NEGATIVE) != 0);
+                          atl_picture_settings_uses_negative (settings_of (self), info));
 }
 
 /* --- All --- */
@@ -476,6 +476,24 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
   show_negative (self, info);
   atl_picture_knobs_show (self->knobs);
   self->showing = FALSE;
+}
+
+/* Not before it is there: what it stands in may unfold first. */
+static gboolean
+focus_cb (GtkWidget *row, GdkFrameClock *clock, gpointer data)
+{
+  GtkWidget *number = adw_action_row_get_activatable_widget (ADW_ACTION_ROW (row));
+
+  if (gtk_widget_get_height (row) == 0)
+    return G_SOURCE_CONTINUE;
+  gtk_widget_grab_focus (number);
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_picture_advanced_focus_size (AtlPictureAdvanced *self)
+{
+  gtk_widget_add_tick_callback (self->width_row, focus_cb, NULL, NULL);
 }
 
 AtlPictureAdvanced *

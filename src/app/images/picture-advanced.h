@@ -22,5 +22,7 @@ AtlPictureAdvanced *atl_picture_advanced_new (AdwExpanderRow *row,
 void atl_picture_advanced_free (AtlPictureAdvanced *self);
 /* Shows the draft for the model in use. */
 void atl_picture_advanced_show (AtlPictureAdvanced *self);
+/* To the number of the width, which the caller has unfolded. */
+void atl_picture_advanced_focus_size (AtlPictureAdvanced *self);
 
 G_END_DECLS

@@ -11,6 +11,8 @@
 #define FALLBACK_MULTIPLE 8u
 #define FALLBACK_STEPS 20u
 #define FALLBACK_GUIDANCE 7.0
+/* Of models with two networks: the knob for the second. */
+#define SECOND_GUIDANCE "guidance_2"
 
 AtlPictureLora *
 atl_picture_lora_new (const char *path, double strength)
@@ -292,6 +294,27 @@ atl_picture_settings_guidance (const AtlPictureSettings *self, const AtlModelInf
   return info != NULL ? info->guidance : FALLBACK_GUIDANCE;
 }
 
+gboolean
+atl_picture_settings_uses_negative (const AtlPictureSettings *self, const AtlModelInfo *info)
+{
+  GVariant *second = NULL; /* borrowed */
+  double guidance;
+
+  if (info == NULL)
+    return TRUE;
+  if ((info->abilities & ATL_PICTURE_NEGATIVE) == 0)
+    return FALSE;
+  guidance = (info->abilities & ATL_PICTURE_GUIDANCE) != 0
+                 ? atl_picture_settings_guidance (self, info)
+                 : info->guidance;
+  for (guint i = 0; i < info->n_knobs; i++)
+    if (g_str_equal (info->knobs[i].name, SECOND_GUIDANCE))
+      second = g_hash_table_lookup (self->knobs, SECOND_GUIDANCE);
+  if (second != NULL && g_variant_is_of_type (second, G_VARIANT_TYPE_DOUBLE))
+    guidance = MAX (guidance, g_variant_get_double (second));
+  return guidance > info->no_guidance;
+}
+
 void
 atl_picture_settings_size (const AtlPictureSettings *self,
                            const AtlModelInfo *info,
@@ -369,7 +392,7 @@ atl_picture_settings_to_variant (const AtlPictureSettings *self,
   atl_picture_settings_size (self, info, &width, &height);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_MADE_PROMPT, "s", self->prompt);
-  if ((abilities & ATL_PICTURE_NEGATIVE) != 0 && *self->negative != '\0')
+  if (atl_picture_settings_uses_negative (self, info) && *self->negative != '\0')
     g_variant_dict_insert (&dict, ATL_MADE_NEGATIVE, "s", self->negative);
   g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", width);
   g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", height);

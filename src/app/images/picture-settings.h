@@ -96,6 +96,9 @@ void atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora 
 /* Of `info` (nullable: of no model), as the settings are now. */
 guint atl_picture_settings_steps (const AtlPictureSettings *self, const AtlModelInfo *info);
 double atl_picture_settings_guidance (const AtlPictureSettings *self, const AtlModelInfo *info);
+/* FALSE where what should not be there would have no effect. */
+gboolean atl_picture_settings_uses_negative (const AtlPictureSettings *self,
+                                             const AtlModelInfo *info);
 void atl_picture_settings_size (const AtlPictureSettings *self,
                                 const AtlModelInfo *info,
                                 guint *width,

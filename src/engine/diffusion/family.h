@@ -59,6 +59,8 @@ typedef struct
   guint side;      /* of the square it was trained for, px */
   guint steps;
   double guidance;
+  gboolean adds_guidance; /* to one pass, so that 0 is none; others scale the way between two
+                           * passes, so that 1 and less is none */
   guint max_references;
   guint frames; /* 1: pictures */
   double fps;

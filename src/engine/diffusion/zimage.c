@@ -291,6 +291,7 @@ const AtlDiffusionFamily atl_family_zimage = {
               .side = 1024,
               .steps = 8,
               .guidance = 0,
+              .adds_guidance = TRUE,
               .frames = 1,
               .is_flow = TRUE,
               .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_parts,

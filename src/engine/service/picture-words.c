@@ -87,6 +87,18 @@ unread_weight (const char *text, gboolean is_a1111)
   return NULL;
 }
 
+/* Whether what should not be there is said to a model that does not look at it. */
+static gboolean
+has_vain_negative (const AtlSettings *settings, const AtlTraits *traits)
+{
+  double guidance = atl_settings_number (settings, ATL_MADE_GUIDANCE, traits->guidance);
+
+  if (*atl_settings_string (settings, ATL_MADE_NEGATIVE, "") == '\0')
+    return FALSE;
+  guidance = MAX (guidance, atl_settings_number (settings, "guidance_2", guidance));
+  return (traits->abilities & ATL_CAN_NEGATIVE) == 0 || guidance <= (traits->adds_guidance ? 0 : 1);
+}
+
 char *
 atl_picture_words_notice (const AtlSettings *settings, const AtlTraits *traits)
 {
@@ -127,6 +139,12 @@ atl_picture_words_notice (const AtlSettings *settings, const AtlTraits *traits)
     g_ptr_array_add (
         all,
         g_strdup_printf (_ ("The weighting “%s” is left out: this model knows no weights"), rule));
+  if (has_vain_negative (settings, traits))
+    g_ptr_array_add (all, g_strdup ((traits->abilities & ATL_CAN_NEGATIVE) == 0
+                                        ? _ ("The negative prompt is left out: this model knows "
+                                             "none")
+                                        : _ ("The negative prompt has no effect at so low a "
+                                             "guidance")));
   if (all->len == 0)
     return NULL;
   g_ptr_array_add (all, NULL);
