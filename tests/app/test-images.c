@@ -7,7 +7,7 @@
 #include <signal.h>
 
 #include "app/images/extend-editor.h"
-#include "app/images/images-page.h"
+#include "app/images/images-page-private.h"
 #include "app/images/mask-area.h"
 #include "app/images/mask-editor.h"
 #include "app/images/picture-pane.h"
@@ -73,10 +73,17 @@ test_create (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+has_no_dialog (gpointer data)
+{
+  return app_dialog () == NULL;
+}
+
 static void
 test_stop (void)
 {
   AppFixture f;
+  g_autoptr (AtlPictureTask) task = NULL;
   guint n = count_pictures ();
 
   app_start_drawing (&f);
@@ -91,16 +98,17 @@ test_stop (void)
   atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
   gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
   app_assert_soon (app_dialog () != NULL);
+  task = g_object_ref (atl_pictures_session_get_current (app_pictures (&f)));
   adw_message_dialog_response (app_dialog (), "stop");
+  /* At once, however long what was begun takes; there is nothing more to be asked. */
+  g_assert_cmpstr (atl_picture_task_get_phase (task), ==, "Stopping…");
+  atl_picture_task_set_progress (task, "Finishing", 0, 0, -1);
+  g_assert_cmpstr (atl_picture_task_get_phase (task), ==, "Stopping…");
+  atl_images_page_ask_to_stop (ATL_IMAGES_PAGE (f.window->images_page));
+  g_assert_true (app_fixture_wait (has_no_dialog, NULL, WAIT_S));
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_cmpuint (count_pictures (), ==, n);
   app_fixture_stop (&f);
-}
-
-static gboolean
-has_no_dialog (gpointer data)
-{
-  return app_dialog () == NULL;
 }
 
 /* The picture ends before the question is answered: the answer must not meet the next one. */

@@ -4,6 +4,8 @@
 #include "images-steps.h"
 
 #include "app/gallery/gallery.h"
+#include "app/images/images-page-private.h"
+#include "app/images/shape-picker.h"
 
 #define WAIT_S 60
 
@@ -258,6 +260,89 @@ test_found_at_start (void)
   app_clear_pictures ();
 }
 
+static gboolean
+is_create_on (AppFixture *f)
+{
+  return gtk_widget_get_sensitive (app_fixture_find_id (GTK_WIDGET (f->window), "create_button"));
+}
+
+/* Create is off where nothing that stands beside it helps, and says why; what another size mends,
+ * or who asks again, leaves it on. */
+static void
+test_refused (void)
+{
+  static const struct
+  {
+    AtlError code;
+    gboolean is_on;
+  } errors[] = { { ATL_ERROR_INVALID, FALSE },
+                 { ATL_ERROR_ENGINE_GONE, TRUE },
+                 { ATL_ERROR_NO_MEMORY, FALSE },
+                 { ATL_ERROR_NOT_FOUND, TRUE },
+                 { ATL_ERROR_UNSUPPORTED, FALSE } };
+  AtlPicturePrice price = { .width = 512, .height = 512, .steps = 20, .seconds = -1 };
+  AtlImagesPage *page;
+  GtkWidget *button;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  app_assert_soon (price_ends (&f, "after the first picture"));
+  page = ATL_IMAGES_PAGE (f.window->images_page);
+  button = app_fixture_find_id (GTK_WIDGET (f.window), "create_button");
+  g_assert_true (is_create_on (&f));
+  price.words = "Needs 9 GB, 2 GB are free.";
+  atl_images_page_tell_price (page, &price, NULL);
+  g_assert_false (is_create_on (&f));
+  g_assert_cmpstr (gtk_widget_get_tooltip_text (button), ==, price.words);
+  price.fit_width = price.fit_height = 256;
+  atl_images_page_tell_price (page, &price, NULL);
+  g_assert_true (is_create_on (&f));
+  g_assert_nonnull (strstr (gtk_widget_get_tooltip_text (button), "Ctrl+Enter"));
+  for (gsize i = 0; i < G_N_ELEMENTS (errors); i++)
+    {
+      g_autoptr (GError) error = g_error_new_literal (ATL_ERROR, errors[i].code, "No such thing");
+
+      atl_images_page_tell_price (page, NULL, error);
+      g_assert_cmpint (is_create_on (&f), ==, errors[i].is_on);
+    }
+  /* The settings are others: it is asked anew. */
+  app_set_up_picture (&f, "a fox", 2, 1);
+  app_assert_soon (is_create_on (&f));
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_size_button (GtkWidget *widget, gconstpointer data)
+{
+  const char *tooltip = gtk_widget_get_tooltip_text (widget);
+
+  return tooltip != NULL && g_str_has_prefix (tooltip, "Any size");
+}
+
+static gboolean
+is_in_width_row (GtkWidget *focus)
+{
+  GtkWidget *row = focus != NULL ? gtk_widget_get_ancestor (focus, ADW_TYPE_PREFERENCES_ROW) : NULL;
+
+  return row != NULL &&
+         g_str_equal (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (row)), "Width");
+}
+
+/* Who asks for a size of their own comes to its numbers, which are out of sight. */
+static void
+test_own_size (void)
+{
+  GtkWidget *button;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  button = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_TOGGLE_BUTTON, is_size_button, NULL);
+  g_assert_nonnull (button);
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (button), TRUE);
+  app_assert_soon (is_in_width_row (gtk_window_get_focus (GTK_WINDOW (f.window))));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -270,5 +355,7 @@ main (int argc, char **argv)
   app_add_case ("/page-queue/notice", test_notice_is_above);
   app_add_case ("/page-queue/newest-notice", test_newest_notice);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
+  app_add_case ("/app/page-queue/refused", test_refused);
+  app_add_case ("/app/page-queue/own-size", test_own_size);
   return app_run_pictures ();
 }

@@ -6,6 +6,7 @@
 
 #include "app/images/job-bar.h"
 #include "app/images/picture-task.h"
+#include "app/images/pictures-session-private.h"
 #include "app/words.h"
 
 #define WAIT_S 60
@@ -74,6 +75,29 @@ is_kept (AppFixture *f)
       atl_store_setting_get (atl_session_get_store (f->session), "images-queue", NULL);
 
   return json != NULL && *json != '\0';
+}
+
+/* Closed while the picture is being stopped: it does not come back. */
+static void
+test_stopped_is_not_kept (void)
+{
+  AppFixture f;
+  g_autofree char *dir = g_dir_make_tmp ("atelier-queue-XXXXXX", NULL);
+
+  app_fixture_keep_store (dir);
+  app_start_drawing (&f);
+  fill (&f);
+  app_assert_soon (is_kept (&f));
+  /* As stopping it does, before the engine has heard of it. */
+  atl_picture_task_stop (atl_pictures_session_get_current (app_pictures (&f)));
+  atl_pictures_session_keep_queue (app_pictures (&f));
+  app_fixture_stop (&f);
+
+  app_fixture_start (&f);
+  check_prompts (&f, "alike, alike, last");
+  app_fixture_stop (&f);
+  app_fixture_use_store (NULL);
+  remove_tree (dir);
 }
 
 /* Closed while it draws: what was not finished waits in the next window until it is asked for, and
@@ -317,6 +341,7 @@ main (int argc, char **argv)
 {
   app_begin_pictures (&argc, &argv);
   g_test_add_func ("/queue/kept", test_kept);
+  g_test_add_func ("/queue/stopped-is-not-kept", test_stopped_is_not_kept);
   g_test_add_func ("/queue/gone", test_gone);
   g_test_add_func ("/queue/keys", test_keys);
   g_test_add_func ("/queue/clear", test_clear);

@@ -11,6 +11,8 @@
 #define WAIT_MS 250u
 /* From here on quicker ways are offered. */
 #define LONG_S 20.0
+/* So often what was refused for want of memory is asked for again. */
+#define RETRY_S 5u
 /* Of the sides of a smaller picture. */
 #define SMALLER 0.75
 
@@ -170,6 +172,41 @@ ask_smaller (AtlImagesPage *self, const AtlPicturePrice *price, const char *quic
                                   request, self->pricing, smaller_priced_cb, smaller);
 }
 
+/* --- What cannot be made --- */
+
+static gboolean
+retry_cb (gpointer data)
+{
+  AtlImagesPage *self = data;
+
+  self->retry_source = 0;
+  atl_images_page_reprice (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* `words` (nullable): nothing that is offered here makes it possible. */
+static void
+refuse (AtlImagesPage *self, const char *words)
+{
+  g_clear_handle_id (&self->retry_source, g_source_remove);
+  atl_set_string (&self->refusal, words);
+  atl_images_page_refresh_create (self);
+}
+
+/* Other programs may end. What is drawn before it may hold the memory that lacks, so that it can
+ * wait its turn. */
+static void
+refuse_for_now (AtlImagesPage *self, const char *words)
+{
+  gboolean is_idle =
+      atl_pictures_session_get_current (self->pictures) == NULL &&
+      atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) == 0;
+
+  refuse (self, is_idle ? words : NULL);
+  if (self->refusal != NULL)
+    self->retry_source = g_timeout_add_seconds (RETRY_S, retry_cb, self);
+}
+
 /* --- The line --- */
 
 static void
@@ -208,8 +245,32 @@ show (AtlImagesPage *self, AtlPicturePrice *price)
       words = queued_words (self);
     }
   atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), words, quicker, smaller);
+  if (price->fits || smaller != NULL)
+    refuse (self, NULL);
+  else
+    refuse_for_now (self, words);
   if (price->fits && price->seconds > 0 && seconds > LONG_S && settings->start == NULL)
     ask_smaller (self, price, quicker);
+}
+
+void
+atl_images_page_tell_price (AtlImagesPage *self, AtlPicturePrice *price, const GError *error)
+{
+  g_clear_pointer (&self->price_words, g_free);
+  if (price != NULL)
+    {
+      show (self, price);
+      return;
+    }
+  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL, NULL);
+  /* An engine that is gone is started again by who asks. */
+  if (g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID) ||
+      g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
+    refuse (self, error->message);
+  else if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY))
+    refuse_for_now (self, error->message);
+  else
+    refuse (self, NULL);
 }
 
 static void
@@ -223,13 +284,10 @@ priced_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_clear_object (&self->pricing);
-  g_clear_pointer (&self->price_words, g_free);
-  if (atl_pictures_session_get_info (self->pictures) == NULL)
-    return;
-  if (price != NULL)
-    show (self, price);
+  if (atl_pictures_session_get_info (self->pictures) != NULL)
+    atl_images_page_tell_price (self, price, error);
   else
-    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL, NULL);
+    g_clear_pointer (&self->price_words, g_free);
 }
 
 static gboolean
@@ -263,6 +321,8 @@ atl_images_page_dispose_price (AtlImagesPage *self)
 {
   stop_pricing (self);
   stop_inspecting (self);
+  g_clear_handle_id (&self->retry_source, g_source_remove);
+  g_clear_pointer (&self->refusal, g_free);
   g_clear_pointer (&self->upscaler, g_free);
   g_clear_pointer (&self->price_words, g_free);
 }
@@ -278,6 +338,7 @@ atl_images_page_reprice (AtlImagesPage *self)
       atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
                                   _ ("Get what the model lacks, or choose another one."), NULL,
                                   NULL);
+      refuse (self, NULL);
       self->has_price = FALSE;
       g_clear_pointer (&self->price_words, g_free);
       return;
@@ -291,6 +352,7 @@ atl_images_page_reprice (AtlImagesPage *self)
                                       ? _ ("Choose a model for pictures first.")
                                       : (*phase != '\0' ? phase : _ ("Loading the model")),
                                   NULL, NULL);
+      refuse (self, NULL);
       self->has_price = FALSE;
       g_clear_pointer (&self->price_words, g_free);
       return;

@@ -24,6 +24,8 @@ struct _AtlImagesPage
   guint price_source;          /* something changed a moment ago */
   GCancellable *pricing;       /* (nullable) while the price is asked for */
   guint fit_width, fit_height; /* offered instead of what is too large or takes long; or 0 */
+  char *refusal;               /* (nullable) why no such picture can be made, and no tap mends it */
+  guint retry_source;          /* memory may be free in a moment */
   GCancellable *reading;       /* (nullable) of a mask that is to be painted on */
   GCancellable *showing;       /* (nullable) of a picture that is to be shown */
 
@@ -74,6 +76,11 @@ void atl_images_page_reprice (AtlImagesPage *self);
 /* More or fewer are drawn before. */
 void atl_images_page_queue_changed (AtlImagesPage *self);
 void atl_images_page_dispose_price (AtlImagesPage *self);
+/* What is to be said of a picture that costs `price`, or that was refused with `error`; one of them
+ * is NULL. */
+void atl_images_page_tell_price (AtlImagesPage *self, AtlPicturePrice *price, const GError *error);
+/* Of images-page.c: whether Create can be pressed, and why not. */
+void atl_images_page_refresh_create (AtlImagesPage *self);
 /* Of images-page-stop.c: */
 void atl_images_page_ask_to_stop (AtlImagesPage *self);
 /* The pane in front, or what is drawn, where only one has room. */

@@ -45,7 +45,7 @@ atl_images_page_ask_to_stop (AtlImagesPage *self)
   AdwMessageDialog *dialog;
   gboolean enlarges;
 
-  if (task == NULL)
+  if (task == NULL || atl_picture_task_get_is_stopping (task))
     return;
   enlarges = atl_picture_task_get_source (task) != NULL;
   dialog = ADW_MESSAGE_DIALOG (

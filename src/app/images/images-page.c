@@ -103,17 +103,24 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   atl_images_page_offer_menu (self, shows_result);
 }
 
-static void
-refresh_actions (AtlImagesPage *self)
+void
+atl_images_page_refresh_create (AtlImagesPage *self)
 {
-  GtkWidget *widget = GTK_WIDGET (self);
   const char *path;
   /* While the parts of another model are asked for, the one before it is not what is meant. */
   gboolean can_draw = atl_pictures_session_get_model (self->pictures) != NULL &&
                       atl_pictures_session_get_lacking (self->pictures, &path) == NULL;
 
-  gtk_widget_action_set_enabled (widget, "images.create", can_draw);
-  gtk_widget_action_set_enabled (widget, "images.stop",
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "images.create",
+                                 can_draw && self->refusal == NULL);
+  atl_picture_pane_set_refusal (ATL_PICTURE_PANE (self->pane), can_draw ? self->refusal : NULL);
+}
+
+static void
+refresh_actions (AtlImagesPage *self)
+{
+  atl_images_page_refresh_create (self);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "images.stop",
                                  atl_pictures_session_get_current (self->pictures) != NULL);
   atl_images_page_reprice (self);
 }
@@ -351,6 +358,12 @@ smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
   atl_set_string (&settings->shape, "");
   settings->width = width * 3 / 4;
   settings->height = height * 3 / 4;
+  /* The price of the same size has told which one fits. */
+  if (self->fit_width > 0 && self->fit_width < settings->width)
+    {
+      settings->width = self->fit_width;
+      settings->height = self->fit_height;
+    }
   draw_instead (self, settings);
 }
 

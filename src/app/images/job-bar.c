@@ -57,7 +57,7 @@ describe (AtlPictureTask *task, gboolean is_paused)
 
 /* "2 wait · 1 failed" */
 static char *
-describe_queue (guint n_waiting, guint n_failed, guint n_unsaved)
+describe_queue (guint n_waiting, guint n_failed, guint n_saving)
 {
   g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
   g_auto (GStrv) parts = NULL;
@@ -65,15 +65,15 @@ describe_queue (guint n_waiting, guint n_failed, guint n_unsaved)
       g_strdup_printf (ngettext ("%u waits", "%u wait", n_waiting), n_waiting);
   g_autofree char *failed =
       g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed);
-  g_autofree char *unsaved =
-      g_strdup_printf (ngettext ("%u not saved", "%u not saved", n_unsaved), n_unsaved);
+  g_autofree char *saving =
+      g_strdup_printf (ngettext ("%u being saved", "%u being saved", n_saving), n_saving);
 
   if (n_waiting > 0)
     g_strv_builder_add (words, waiting);
   if (n_failed > 0)
     g_strv_builder_add (words, failed);
   if (n_waiting + n_failed == 0)
-    g_strv_builder_add (words, unsaved);
+    g_strv_builder_add (words, saving);
   parts = g_strv_builder_end (words);
   return g_strjoinv (" · ", parts);
 }
@@ -86,8 +86,8 @@ refresh_queue (AtlJobBar *self)
   guint n_all = g_list_model_get_n_items (G_LIST_MODEL (queue));
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   guint n_failed = atl_picture_queue_n_failed (queue);
-  guint n_unsaved = n_all - MIN (n_all, n + n_failed);
-  g_autofree char *label = describe_queue (n, n_failed, n_unsaved);
+  guint n_saving = n_all - MIN (n_all, n + n_failed);
+  g_autofree char *label = describe_queue (n, n_failed, n_saving);
 
   /* The label gives way in a narrow window; said again only when it says something else. */
   if (strcmp (gtk_label_get_text (GTK_LABEL (self->queue_label)), label) != 0)

@@ -216,6 +216,9 @@ shape_cb (AtlPicturePane *self)
     }
   atl_set_string (&settings->shape, shape);
   show_all (self);
+  /* The numbers that were asked for lie further down. */
+  if (*shape == '\0')
+    atl_picture_advanced_focus_size (self->advanced);
   touched (self);
 }
 
@@ -374,6 +377,13 @@ offer (AtlPicturePane *self, GtkWidget *button, const char *words)
   gtk_widget_set_visible (button, words != NULL);
   if (words != NULL)
     gtk_button_set_label (GTK_BUTTON (button), words);
+}
+
+void
+atl_picture_pane_set_refusal (AtlPicturePane *self, const char *words)
+{
+  gtk_widget_set_tooltip_text (self->create_button,
+                               words != NULL ? words : _ ("Makes the picture (Ctrl+Enter)"));
 }
 
 void

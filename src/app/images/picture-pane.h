@@ -34,6 +34,8 @@ void atl_picture_pane_set_price (AtlPicturePane *self,
                                  const char *words,
                                  const char *quicker,
                                  const char *smaller);
+/* Why Create cannot be pressed, on the button itself; NULL: it can be, or everybody sees why. */
+void atl_picture_pane_set_refusal (AtlPicturePane *self, const char *words);
 /* Only the words change. */
 void atl_picture_pane_set_price_words (AtlPicturePane *self, const char *words);
 /* Narrow: prompt and Create alone, the rest behind a button; property "shows-settings" notifies. */

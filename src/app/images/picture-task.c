@@ -24,6 +24,7 @@ struct _AtlPictureTask
   char *phase;
   guint step, n_steps;
   gboolean is_ending; /* it is finished with the steps that were made */
+  gboolean is_stopping;
   double fraction, seconds_left;
   GdkTexture *preview; /* (nullable) */
   GError *error;       /* (nullable) */
@@ -197,7 +198,7 @@ atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state)
       self->to = 1;
       self->step = self->n_steps = 0;
       self->seconds_left = -1;
-      self->is_ending = FALSE;
+      self->is_ending = self->is_stopping = FALSE;
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
 }
@@ -244,6 +245,12 @@ atl_picture_task_set_progress (
       phase = _ ("Finishing after this step");
       seconds_left = -1;
     }
+  if (self->is_stopping)
+    {
+      phase = _ ("Stopping…");
+      n_steps = 0;
+      seconds_left = -1;
+    }
   atl_set_string (&self->phase, phase);
   self->step = self->is_ending ? 0 : step;
   self->n_steps = self->is_ending ? 0 : n_steps;
@@ -264,6 +271,20 @@ atl_picture_task_end_early (AtlPictureTask *self)
   self->is_ending = TRUE;
   self->seconds_left = -1;
   atl_picture_task_set_progress (self, self->phase, self->step, self->n_steps, -1);
+}
+
+void
+atl_picture_task_stop (AtlPictureTask *self)
+{
+  self->is_stopping = TRUE;
+  self->seconds_left = -1;
+  atl_picture_task_set_progress (self, self->phase, 0, 0, -1);
+}
+
+gboolean
+atl_picture_task_get_is_stopping (AtlPictureTask *self)
+{
+  return self->is_stopping;
 }
 
 void

@@ -72,6 +72,11 @@ void atl_picture_task_set_progress (
 /* No more steps are wanted; from now on the phase says that it is being finished. */
 void atl_picture_task_end_early (AtlPictureTask *self);
 
+/* It is not wanted any more: from now on the phase says that it is being stopped, which takes as
+ * long as the operation that was begun. */
+void atl_picture_task_stop (AtlPictureTask *self);
+gboolean atl_picture_task_get_is_stopping (AtlPictureTask *self);
+
 GdkTexture *atl_picture_task_get_preview (AtlPictureTask *self); /* (nullable) borrowed */
 void atl_picture_task_set_preview (AtlPictureTask *self, GdkTexture *preview);
 

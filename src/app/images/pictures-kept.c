@@ -62,6 +62,9 @@ describe (GListModel *queue)
       g_autofree char *settings =
           atl_picture_settings_to_json (atl_picture_task_get_settings (task));
 
+      /* It is not wanted any more, however long stopping takes. */
+      if (atl_picture_task_get_is_stopping (task))
+        continue;
       if (!is_alike (entry, task, settings))
         {
           entry = new_entry (task, settings);
@@ -100,8 +103,8 @@ keep_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-changed_cb (AtlPicturesSession *self)
+void
+atl_pictures_session_keep_queue (AtlPicturesSession *self)
 {
   if (self->keep_source == 0)
     self->keep_source = g_timeout_add (KEEP_MS, keep_cb, self);
@@ -165,8 +168,8 @@ atl_pictures_session_restore_queue (AtlPicturesSession *self)
       if (JSON_NODE_HOLDS_OBJECT (node) && restore_entry (self, json_node_get_object (node)))
         self->is_paused = self->has_kept = TRUE;
     }
-  g_signal_connect_object (self->queue, "items-changed", G_CALLBACK (changed_cb), self,
-                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->queue, "items-changed",
+                           G_CALLBACK (atl_pictures_session_keep_queue), self, G_CONNECT_SWAPPED);
 }
 
 /* --- Drawing what was kept --- */

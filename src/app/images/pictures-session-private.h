@@ -70,6 +70,8 @@ void atl_pictures_session_over (AtlPicturesSession *self, const GError *error);
 void atl_pictures_session_restore_queue (AtlPicturesSession *self);
 /* Writes the queue now. */
 void atl_pictures_session_flush_queue (AtlPicturesSession *self);
+/* The queue changed in a way that its list does not tell: it is kept soon. */
+void atl_pictures_session_keep_queue (AtlPicturesSession *self);
 /* The model of current, which was kept, is loaded; then it is drawn. */
 void atl_pictures_session_load_kept (AtlPicturesSession *self);
 /* Draws current, whose model is there. */

@@ -339,7 +339,14 @@ atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep)
       atl_picture_task_end_early (self->current);
     }
   else
-    atl_picture_job_stop (self->job);
+    {
+      atl_picture_job_stop (self->job);
+      if (!self->keeps_small)
+        {
+          atl_picture_task_stop (self->current);
+          atl_pictures_session_keep_queue (self);
+        }
+    }
 }
 
 void
