@@ -16,7 +16,7 @@
 
 G_BEGIN_DECLS
 
-#define ATL_CPU_SLABS_MIN (256u * 1024)
+#define ATL_CPU_SLABS_MIN (32u * 1024)
 
 typedef struct _AtlCpuSlabs AtlCpuSlabs;
 
