@@ -9,8 +9,8 @@
 
 #define WEATHER "{\"city\": \"Bern\"}"
 
-/* "role:content" of each message that the next answer would see, with its calls and the id of the
- * call that it answers, one a line; the caller's. */
+/* "role:content" of each message that the next answer would see, with its thoughts, its calls and
+ * the id of the call that it answers, one a line; the caller's. */
 static char *
 told (AtlConversation *conversation, AtlMessageItem *last)
 {
@@ -26,6 +26,9 @@ told (AtlConversation *conversation, AtlMessageItem *last)
       g_string_append_printf (lines, "%s%s:%s", i > 0 ? "\n" : "",
                               json_object_get_string_member (message, "role"),
                               json_object_get_string_member (message, "content"));
+      if (json_object_has_member (message, "thinking"))
+        g_string_append_printf (lines, " (%s)",
+                                json_object_get_string_member (message, "thinking"));
       if (json_object_has_member (message, "tool_calls"))
         {
           JsonNode *calls = json_object_get_member (message, "tool_calls");
@@ -72,6 +75,44 @@ test_unanswered (void)
   app_begin_turn (chat, "four");
   assert_told (chat, app_message (chat, -2),
                "system:Be kind.\nuser:one\n\ntwo\n\nthree\nassistant:an answer\nuser:four");
+  atl_conversation_answer_finish (chat, NULL);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+can_continue (AppFixture *f)
+{
+  GtkWidget *row = app_message_row (f, app_message (app_conversation (f), -1));
+
+  return app_fixture_find_id (row, "continue_button") != NULL;
+}
+
+/* What goes on is told with its thoughts, and may have nothing else yet; elsewhere they are not
+ * told. */
+static void
+test_thoughts (void)
+{
+  AppFixture f;
+  AtlConversation *chat;
+
+  app_fixture_start (&f);
+  chat = app_conversation (&f);
+  app_begin_turn (chat, "one");
+  atl_conversation_answer_finish (chat, NULL);
+  g_assert_false (can_continue (&f));
+  app_begin_turn (chat, "two");
+  atl_conversation_answer_text (chat, "Hm, is", TRUE);
+  atl_conversation_answer_finish (chat, NULL);
+  g_assert_true (can_continue (&f));
+  assert_told (chat, app_message (chat, -1), "user:one\n\ntwo\nassistant: (Hm, is)");
+  app_begin_turn (chat, "three");
+  atl_conversation_answer_text (chat, "Hm.", TRUE);
+  atl_conversation_answer_text (chat, "It", FALSE);
+  atl_conversation_answer_finish (chat, NULL);
+  g_assert_true (can_continue (&f));
+  assert_told (chat, app_message (chat, -1), "user:one\n\ntwo\n\nthree\nassistant:It (Hm.)");
+  app_begin_turn (chat, "four");
+  assert_told (chat, app_message (chat, -2), "user:one\n\ntwo\n\nthree\nassistant:It\nuser:four");
   atl_conversation_answer_finish (chat, NULL);
   app_fixture_stop (&f);
 }
@@ -351,6 +392,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/messages/unanswered", test_unanswered);
+  g_test_add_func ("/app/messages/thoughts", test_thoughts);
   g_test_add_func ("/app/messages/calls", test_calls);
   g_test_add_func ("/app/messages/no-calls", test_no_calls);
   g_test_add_func ("/app/messages/json-lines", test_json_lines);

@@ -463,14 +463,15 @@ atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *old, GError 
 gboolean
 atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError **error)
 {
+  const gboolean has_begun = answer->content->len > 0 || answer->thinking->len > 0;
+
   if (!can_ask (self, error) || !atl_store_answer_resume (get_store (self), answer->id, error))
     return FALSE;
   self->answer = g_object_ref (answer);
   answer->state = ATL_MESSAGE_STREAMING;
   g_clear_pointer (&answer->error_text, g_free);
   atl_conversation_notify_running (self);
-  atl_conversation_ask (self, answer->content->len > 0 ? answer : before_answer (self),
-                        answer->content->len > 0);
+  atl_conversation_ask (self, has_begun ? answer : before_answer (self), has_begun);
   return TRUE;
 }
 

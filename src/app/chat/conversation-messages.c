@@ -114,6 +114,17 @@ add_answer (JsonArray *messages, const char *content, gboolean has_reply)
     add_message (messages, "assistant", content);
 }
 
+/* The answer that goes on: its thoughts are a part of what the model wrote, and may be all of it.
+ */
+static void
+add_beginning (JsonArray *messages, const AtlMessageItem *item)
+{
+  JsonObject *message = add_message (messages, "assistant", item->content->str);
+
+  if (item->thinking->len > 0)
+    json_object_set_string_member (message, "thinking", item->thinking->str);
+}
+
 char *
 atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
 {
@@ -127,8 +138,10 @@ atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
       AtlMessageItem *next = i + 1 < self->path->len ? g_ptr_array_index (self->path, i + 1) : NULL;
       g_autofree char *content = atl_conversation_text_for_model (item);
 
-      if (item->role == ATL_ROLE_ASSISTANT)
-        add_answer (messages, content, item != last && next != NULL && next->role == ATL_ROLE_USER);
+      if (item->role == ATL_ROLE_ASSISTANT && item == last)
+        add_beginning (messages, item);
+      else if (item->role == ATL_ROLE_ASSISTANT)
+        add_answer (messages, content, next != NULL && next->role == ATL_ROLE_USER);
       else if (item->role == ATL_ROLE_USER)
         add_question (messages, content);
       else

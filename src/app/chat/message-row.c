@@ -127,7 +127,7 @@ was_cut (AtlMessageRow *self)
   const char *reason = item->stats.stop_reason;
   guint used, total;
 
-  if (item->content->len == 0)
+  if (item->content->len == 0 && item->thinking->len == 0)
     return FALSE;
   if (item->state == ATL_MESSAGE_INTERRUPTED || item->state == ATL_MESSAGE_ERROR ||
       g_strcmp0 (reason, ATL_STOP_LENGTH) == 0)
