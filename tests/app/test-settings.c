@@ -94,6 +94,12 @@ test_emptied_number (void)
   stop (&f);
 }
 
+static gboolean
+is_row_of (GtkWidget *row, gconstpointer spec)
+{
+  return atl_param_row_get_spec (ATL_PARAM_ROW (row)) == spec;
+}
+
 /* A number beyond the limits is cut, which is said until it is another one. */
 static void
 test_cut_number (void)
@@ -115,6 +121,49 @@ test_cut_number (void)
   g_assert_true (g_str_has_prefix (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), "At most "));
   gtk_spin_button_spin (GTK_SPIN_BUTTON (spin), GTK_SPIN_STEP_BACKWARD, 0);
   g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==, spec->term);
+  stop (&f);
+}
+
+/* Numbers are read as people write them, and what is none changes nothing. */
+static void
+test_odd_numbers (void)
+{
+  static const struct
+  {
+    const char *key, *text;
+    double value;
+  } entries[] = {
+    { "temperature", "1,3", 1.3 },
+    { "temperature", " 1.25 ", 1.25 },
+    { "temperature", "abc", 0.5 },
+    { "temperature", "1.2.3", 0.5 },
+    { "temperature", "nan", 0.5 },
+    { "temperature", "-1e300", 0 },
+    { "top-k", "1,000", 1000 },
+    { "top-k", "1.000", 1000 },
+    { "top-k", "12,4", 12 },
+    { "top-k", "ten", 0 },
+    { "max-tokens", "many", -1 },
+    { "max-tokens", "no limit", -1 },
+    { "max-tokens", "100 000", 100000 },
+  };
+  AppFixture f;
+
+  start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (entries); i++)
+    {
+      const AtlChatParamSpec *spec = atl_chat_param_find (entries[i].key);
+      GtkWidget *row =
+          app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_PARAM_ROW, is_row_of, spec);
+      GtkWidget *spin = app_fixture_find (row, GTK_TYPE_SPIN_BUTTON, NULL, NULL);
+
+      gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), spec->min < 0 ? spec->min : 0.5);
+      gtk_editable_set_text (GTK_EDITABLE (spin), entries[i].text);
+      gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+      g_test_message ("%s: %s", entries[i].key, entries[i].text);
+      g_assert_cmpfloat_with_epsilon (gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin)),
+                                      entries[i].value, 1e-9);
+    }
   stop (&f);
 }
 
@@ -417,6 +466,30 @@ test_zoom (void)
   app_fixture_stop (&f);
 }
 
+static guint
+n_presets (AtlStore *store)
+{
+  g_autoptr (GPtrArray) presets = atl_store_preset_list (store, NULL);
+
+  return presets->len;
+}
+
+/* Where what had the focus goes away, keys go on in the composer. */
+static void
+test_focus (void)
+{
+  AppFixture f;
+  GtkWidget *focus;
+
+  start (&f);
+  g_assert_true (gtk_widget_grab_focus (pane (&f, "system_view")));
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  focus = gtk_window_get_focus (GTK_WINDOW (f.window));
+  g_assert_nonnull (focus);
+  g_assert_true (gtk_widget_is_ancestor (focus, app_composer (&f)));
+  app_fixture_stop (&f);
+}
+
 static void
 test_preset (void)
 {
@@ -433,13 +506,23 @@ test_preset (void)
   app_exchange (app_conversation (&f), "one", "answer");
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   app_fixture_spin (300);
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (pane (&f, "system_view"))),
+                            "Mine.", -1);
   adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "preset_row")), 1);
   g_assert_cmpfloat_with_epsilon (get_param (&f, "temperature"), 1.2, 1e-6);
   g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be a poet.");
+  /* What one wrote oneself comes back, and a preset that was removed. */
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Mine.");
+  g_assert_cmpint (adw_combo_row_get_selected (ADW_COMBO_ROW (pane (&f, "preset_row"))), ==, 0);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "preset_row")), 1);
+  g_signal_emit_by_name (pane (&f, "remove_button"), "clicked");
+  g_assert_cmpuint (n_presets (store), ==, 0);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_cmpuint (n_presets (store), ==, 1);
   stop (&f);
 }
 
-/* A damaged row must not take the other settings with it. */
 /* Screen readers are told what the pop-ups of the combo rows list. */
 static void
 test_names (void)
@@ -460,6 +543,7 @@ test_names (void)
   stop (&f);
 }
 
+/* A damaged row must not take the other settings with it. */
 static void
 test_out_of_range (void)
 {
@@ -478,6 +562,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/settings/emptied-number", test_emptied_number);
   g_test_add_func ("/settings/cut-number", test_cut_number);
+  g_test_add_func ("/settings/odd-numbers", test_odd_numbers);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
   g_test_add_func ("/app/settings/json", test_json);
   g_test_add_func ("/app/settings/tools", test_tools);
@@ -487,6 +572,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/settings/instructions", test_instructions);
   g_test_add_func ("/app/settings/wheel", test_wheel);
   g_test_add_func ("/app/settings/zoom", test_zoom);
+  g_test_add_func ("/app/settings/focus", test_focus);
   g_test_add_func ("/app/settings/preset", test_preset);
   g_test_add_func ("/app/settings/names", test_names);
   g_test_add_func ("/app/settings/out-of-range", test_out_of_range);

@@ -400,10 +400,23 @@ refresh_cover (AtlChatPage *self)
     gtk_widget_child_focus (self->settings, GTK_DIR_TAB_FORWARD);
 }
 
+/* Keys go on where there is something to see. */
+static void
+refresh_focus (AtlChatPage *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  if (!adw_flap_get_reveal_flap (ADW_FLAP (self->flap)) && focus != NULL &&
+      gtk_widget_is_ancestor (focus, self->settings))
+    gtk_widget_grab_focus (self->composer);
+}
+
 static void
 reveal_cb (AtlChatPage *self)
 {
   refresh_cover (self);
+  refresh_focus (self);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SHOWS_SETTINGS]);
 }
 

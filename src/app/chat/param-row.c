@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
 
 #include "app/accessible.h"
 #include "app/chat/load-params.h"
@@ -32,7 +33,8 @@ enum
 
 static guint signals[N_SIGNALS];
 
-/* An entry beyond what can be had is cut: said in place of the term, until the value is another.
+/* An entry beyond what can be had is cut, one that is no number is not taken: said in place of the
+ * term, until the value is another.
  * `words` (nullable): no longer. */
 static void
 say_cut (AtlParamRow *self, double cut, const char *words)
@@ -43,20 +45,52 @@ say_cut (AtlParamRow *self, double cut, const char *words)
     atl_accessible_announce (GTK_WIDGET (self), words);
 }
 
+/* "8,192", "8.192" or "8 192", where only whole numbers are meant. */
+static gboolean
+is_grouped (const char *text)
+{
+  gsize n_first = strspn (text, "0123456789");
+
+  if (n_first == 0 || n_first > 3 || text[n_first] == '\0')
+    return FALSE;
+  for (text += n_first; *text != '\0'; text += 4)
+    if (strchr (".,\' ", *text) == NULL || strspn (text + 1, "0123456789") != 3)
+      return FALSE;
+  return TRUE;
+}
+
+/* A point or a comma, whatever the language has: GTK reads "1,3" as 1 where it has points, and
+ * makes the least value of letters. */
+static gboolean
+read_number (const char *text, gboolean is_whole, double *value)
+{
+  g_autofree char *plain = g_strstrip (g_strdup (text));
+  char *end;
+
+  if (is_whole && is_grouped (plain))
+    {
+      char *to = plain;
+
+      for (const char *from = plain; *from != '\0'; from++)
+        if (g_ascii_isdigit (*from))
+          *to++ = *from;
+      *to = '\0';
+    }
+  g_strdelimit (plain, ",", '.');
+  *value = g_ascii_strtod (plain, &end);
+  return end != plain && *end == '\0' && isfinite (*value);
+}
+
 /* What was typed, before GTK brings it between the limits. */
 static void
-check_limits (AtlParamRow *self, const char *text)
+check_limits (AtlParamRow *self, double typed)
 {
   GtkAdjustment *adjustment = gtk_spin_button_get_adjustment (GTK_SPIN_BUTTON (self->spin));
   double least = gtk_adjustment_get_lower (adjustment);
   double most = gtk_adjustment_get_upper (adjustment);
   guint n_digits = gtk_spin_button_get_digits (GTK_SPIN_BUTTON (self->spin));
   g_autofree char *words = NULL;
-  char *end;
-  double typed = g_strtod (text, &end);
 
-  if (end == text || *end != '\0')
-    return;
   if (typed > most)
     words = g_strdup_printf (_ ("At most %.*f"), (int) n_digits, most);
   else if (typed < least)
@@ -102,16 +136,19 @@ static int
 input_cb (GtkSpinButton *spin, double *value, AtlParamRow *self)
 {
   const char *text = gtk_editable_get_text (GTK_EDITABLE (spin));
+  double now = gtk_adjustment_get_value (gtk_spin_button_get_adjustment (spin));
 
   /* GTK reads nothing as 0, and makes the least of it. */
   if (*text == '\0')
-    *value = gtk_adjustment_get_value (gtk_spin_button_get_adjustment (spin));
+    *value = now;
   else if (g_strcmp0 (text, self->none) == 0)
     *value = self->spec->min;
+  else if (read_number (text, gtk_spin_button_get_digits (spin) == 0, value))
+    check_limits (self, *value);
   else
     {
-      check_limits (self, text);
-      return FALSE;
+      *value = now;
+      say_cut (self, now, _ ("Only a number can be set here"));
     }
   return TRUE;
 }
@@ -199,9 +236,10 @@ add_spin (AtlParamRow *self)
       self->none = g_str_equal (spec->key, "seed")         ? _ ("random")
                    : g_str_equal (spec->key, "max-tokens") ? _ ("no limit")
                                                            : _ ("auto");
-      gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
       g_signal_connect (self->spin, "output", G_CALLBACK (output_cb), self);
     }
+  /* Else a comma could not be typed where numbers have points. */
+  gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
   g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);
   gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->spin), digits (spec->step));
   gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);

@@ -6,6 +6,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/adapter-list.h"
+#include "app/chat/chat-presets.h"
 #include "app/chat/draft-list.h"
 #include "app/chat/json-row.h"
 #include "app/chat/kv-list.h"
@@ -17,10 +18,8 @@
 #include "app/words.h"
 #include "base/json-bounded.h"
 #include "protocol/protocol.h"
-#include "store/presets.h"
 
 #define SYSTEM_PROMPT_MS 500
-#define SYSTEM_PROMPT "system-prompt"
 
 struct _AtlSettingsPane
 {
@@ -38,7 +37,7 @@ struct _AtlSettingsPane
   guint system_source;
   gboolean showing; /* widgets are being set, not edited */
 
-  GtkWidget *scroller;
+  GtkWidget *box;
   GtkWidget *preset_row;
   GtkWidget *creative_scale;
   GtkWidget *creative_label;
@@ -50,6 +49,7 @@ struct _AtlSettingsPane
   GtkWidget *kv_list;
   GtkWidget *draft_list;
   GtkWidget *advanced_row;
+  GtkWidget *reload_bar;
   GtkWidget *reload_button;
   GtkWidget *save_button;
   GtkWidget *remove_button;
@@ -187,7 +187,7 @@ show_load (AtlSettingsPane *self)
                                                                 : ATL_LOAD_MAX_N_CTX);
   atl_param_row_set_value (ATL_PARAM_ROW (self->context_row), (double) (wanted > 0 ? wanted : now),
                            json_object_has_member (get_settings (self), ATL_LOAD_PARAM_N_CTX));
-  gtk_widget_set_visible (self->reload_button, model != NULL && differs);
+  gtk_widget_set_visible (self->reload_bar, model != NULL && differs);
 }
 
 static void
@@ -356,25 +356,31 @@ selected_preset (AtlSettingsPane *self)
   return g_ptr_array_index (self->presets, choice - 1);
 }
 
+/* After an undo; the open chat may be another one than the one that it was about. */
+static void
+presets_changed (GtkWidget *widget)
+{
+  AtlSettingsPane *self = ATL_SETTINGS_PANE (widget);
+
+  if (self->conversation == NULL)
+    return;
+  show_presets (self, NULL);
+  show_settings (self);
+  if (self->system_source == 0)
+    show_system_prompt (self);
+}
+
 static void
 preset_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
-  g_autoptr (JsonNode) node = NULL;
-  g_autoptr (JsonObject) settings = NULL;
 
   gtk_widget_set_visible (self->remove_button, preset != NULL);
   if (self->showing || preset == NULL || self->conversation == NULL)
     return;
-  node = atl_json_parse (preset->settings_json, strlen (preset->settings_json), preset->name, NULL);
-  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+  save_system_prompt (self);
+  if (!atl_chat_preset_take (GTK_WIDGET (self), self->conversation, preset, presets_changed))
     return;
-  settings = json_node_dup_object (node);
-  atl_conversation_set_system_prompt (self->conversation,
-                                      atl_json_string (settings, SYSTEM_PROMPT, ""));
-  if (json_object_has_member (settings, SYSTEM_PROMPT))
-    json_object_remove_member (settings, SYSTEM_PROMPT);
-  atl_conversation_replace_settings (self->conversation, settings);
   show_settings (self);
   show_system_prompt (self);
 }
@@ -383,19 +389,11 @@ static void
 save_as (const char *name, gpointer data)
 {
   AtlSettingsPane *self = data;
-  g_autoptr (JsonNode) node = json_node_alloc ();
-  g_autoptr (JsonNode) copy = NULL;
-  g_autofree char *json = NULL;
   g_autoptr (GError) error = NULL;
 
   save_system_prompt (self);
-  json_node_init_object (node, get_settings (self));
-  g_autofree char *text = json_to_string (node, FALSE);
-  copy = json_from_string (text, NULL);
-  json_object_set_string_member (json_node_get_object (copy), SYSTEM_PROMPT,
-                                 atl_conversation_get_system_prompt (self->conversation));
-  json = json_to_string (copy, FALSE);
-  if (atl_store_preset_save (atl_session_get_store (self->session), name, json, &error) == 0)
+  if (!atl_chat_preset_save (GTK_WIDGET (self), self->session, self->conversation, self->presets,
+                             name, presets_changed, &error))
     g_signal_emit (self, signals[NOTICE], 0, error->message);
   else
     show_presets (self, name);
@@ -419,11 +417,8 @@ remove_cb (AtlSettingsPane *self)
 
   if (preset == NULL)
     return;
-  g_autofree char *words = g_strdup_printf (_ ("Preset “%s” removed"), preset->name);
-  if (!atl_store_preset_remove (atl_session_get_store (self->session), preset->id, &error))
+  if (!atl_chat_preset_remove (GTK_WIDGET (self), self->session, preset, presets_changed, &error))
     g_signal_emit (self, signals[NOTICE], 0, error->message);
-  else
-    g_signal_emit (self, signals[NOTICE], 0, words);
   show_presets (self, NULL);
 }
 
@@ -493,7 +488,7 @@ atl_settings_pane_dispose (GObject *object)
 
   if (self->system_source != 0)
     save_system_prompt (self);
-  g_clear_pointer (&self->scroller, gtk_widget_unparent);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_pointer (&self->presets, g_ptr_array_unref);
   g_clear_pointer (&self->rows, g_ptr_array_unref);
   g_clear_object (&self->conversation);
@@ -514,7 +509,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/settings-pane.ui");
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlSettingsPane, name)
-  BIND (scroller);
+  BIND (box);
   BIND (preset_row);
   BIND (creative_scale);
   BIND (creative_label);
@@ -526,6 +521,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (kv_list);
   BIND (draft_list);
   BIND (advanced_row);
+  BIND (reload_bar);
   BIND (reload_button);
   BIND (save_button);
   BIND (remove_button);
