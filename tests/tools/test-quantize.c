@@ -4,7 +4,9 @@
 #include <glib/gstdio.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json-bounded.h"
@@ -494,6 +496,45 @@ test_incomplete (gconstpointer path)
     }
 }
 
+/* A program that is ended while it writes leaves nothing behind: the file of a large model would
+ * lie hidden for good. */
+static void
+test_killed (void)
+{
+  g_autofree char *place = g_build_filename (folder, "killed", NULL);
+  g_autofree char *out = g_build_filename (place, "out.gguf", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = NULL;
+  int probe, status;
+  pid_t pid;
+
+  g_assert_cmpint (g_mkdir (place, 0700), ==, 0);
+  probe = open (place, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (probe < 0)
+    {
+      g_test_skip ("this file system has no files without a name");
+      return;
+    }
+  close (probe);
+  pid = fork ();
+  g_assert_cmpint (pid, >=, 0);
+  if (pid == 0)
+    {
+      const gint64 dim[] = { 8, 8 };
+      AtlGgufWriter *writer = atl_gguf_writer_new (out, NULL);
+
+      atl_gguf_writer_add_tensor (writer, "a", ATL_DTYPE_F32, 2, dim);
+      atl_gguf_writer_begin (writer, NULL);
+      raise (SIGKILL);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFSIGNALED (status));
+  dir = g_dir_open (place, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (g_dir_read_name (dir), ==, NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -507,6 +548,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tools/quantize/errors", test_errors);
   g_test_add_func ("/tools/quantize/types", test_types);
   g_test_add_func ("/tools/quantize/parts", test_parts);
+  g_test_add_func ("/tools/quantize/killed", test_killed);
   paths = model_fixture_folders ();
   g_assert_cmpuint (paths->len, >, 10);
   for (guint i = 0; i < paths->len; i++)

@@ -25,7 +25,8 @@
 
 struct _AtlGgufWriter
 {
-  char *path, *hidden; /* (owned) */
+  char *path;   /* (owned) */
+  char *hidden; /* (owned) (nullable) until it is complete; NULL: it has no name until then */
   int fd;
   GByteArray *pairs; /* (owned) */
   GByteArray *table; /* (owned) */
@@ -241,13 +242,22 @@ fail (const AtlGgufWriter *self, int code, GError **error)
                           g_strerror (code));
 }
 
+/* A file that the kernel takes away with the program that writes it, however that ends; -1 where
+ * file systems or what is mounted do not let it get a name later. */
+static int
+open_nameless (const char *folder)
+{
+  return g_access ("/proc/self/fd", X_OK) == 0
+             ? open (folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644)
+             : -1;
+}
+
 AtlGgufWriter *
 atl_gguf_writer_new (const char *path, GError **error)
 {
   AtlGgufWriter *self;
   g_autofree char *folder = g_path_get_dirname (path);
   g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *hidden = g_strdup_printf (".%s.%d.part", base, (int) getpid ());
   GStatBuf st;
 
   if (g_lstat (path, &st) == 0)
@@ -258,11 +268,17 @@ atl_gguf_writer_new (const char *path, GError **error)
     }
   self = g_new0 (AtlGgufWriter, 1);
   self->path = g_strdup (path);
-  self->hidden = g_build_filename (folder, hidden, NULL);
   self->pairs = g_byte_array_new ();
   self->table = g_byte_array_new ();
   self->ends = g_array_new (FALSE, FALSE, sizeof (guint64));
-  self->fd = open (self->hidden, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  self->fd = open_nameless (folder);
+  if (self->fd < 0)
+    {
+      g_autofree char *hidden = g_strdup_printf (".%s.%d.part", base, (int) getpid ());
+
+      self->hidden = g_build_filename (folder, hidden, NULL);
+      self->fd = open (self->hidden, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    }
   if (self->fd < 0)
     {
       fail (self, errno, error);
@@ -280,7 +296,8 @@ atl_gguf_writer_free (AtlGgufWriter *self)
   if (self->fd >= 0)
     {
       close (self->fd);
-      g_unlink (self->hidden);
+      if (self->hidden != NULL)
+        g_unlink (self->hidden);
     }
   g_byte_array_unref (self->pairs);
   g_byte_array_unref (self->table);
@@ -393,6 +410,25 @@ atl_gguf_writer_append (AtlGgufWriter *self, const guint8 *bytes, gsize n, GErro
   return TRUE;
 }
 
+/* Gives the file its name, which nobody else may have; FALSE with errno. */
+static gboolean
+take_name (AtlGgufWriter *self)
+{
+  g_autofree char *nameless = NULL;
+
+  if (self->hidden == NULL)
+    {
+      nameless = g_strdup_printf ("/proc/self/fd/%d", self->fd);
+      return linkat (AT_FDCWD, nameless, AT_FDCWD, self->path, AT_SYMLINK_FOLLOW) == 0;
+    }
+  if (renameat2 (AT_FDCWD, self->hidden, AT_FDCWD, self->path, RENAME_NOREPLACE) == 0)
+    return TRUE;
+  /* File systems without that kind of renaming: the race that is left is a short one. */
+  if (g_file_test (self->path, G_FILE_TEST_EXISTS))
+    errno = EEXIST;
+  return errno != EEXIST && g_rename (self->hidden, self->path) == 0;
+}
+
 gboolean
 atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
 {
@@ -401,14 +437,12 @@ atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
   g_assert (self->written == self->data_size);
   if (fsync (self->fd) != 0)
     return fail (self, errno, error);
-  if (renameat2 (AT_FDCWD, self->hidden, AT_FDCWD, self->path, RENAME_NOREPLACE) != 0)
+  if (!take_name (self))
     {
-      /* File systems without that kind of renaming: the race that is left is a short one. */
-      if (errno == EEXIST || g_file_test (self->path, G_FILE_TEST_EXISTS))
+      if (errno == EEXIST)
         return atl_format_fail (error, ATL_ERROR_BUSY, _ ("%s was made by somebody else meanwhile"),
                                 self->path);
-      if (g_rename (self->hidden, self->path) != 0)
-        return fail (self, errno, error);
+      return fail (self, errno, error);
     }
   close (self->fd);
   self->fd = -1;

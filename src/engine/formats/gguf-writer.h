@@ -7,9 +7,9 @@
  *   atl_gguf_writer_append (w, bytes, n, error);                     in the order of the table
  *   atl_gguf_writer_finish (w, error);
  *
- * The file grows under a hidden name beside its place and takes its own name when it is complete
- * and on the disk; freed before that, nothing of it remains. A file that is there is never
- * replaced.
+ * The file grows without a name (under a hidden one beside its place where the file system knows no
+ * such files) and takes its own when it is complete and on the disk; freed before that, or ended by
+ * whatever ends the program, nothing of it remains. A file that is there is never replaced.
  *
  * Threading: one thread.
  */
