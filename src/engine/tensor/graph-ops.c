@@ -38,12 +38,6 @@ atl_op_name (AtlOp op)
   return (guint) op < ATL_N_OPS ? op_names[op] : "?";
 }
 
-static double
-last_dim (const AtlTensor *t)
-{
-  return (double) t->dim[t->n_dims - 1];
-}
-
 double
 atl_node_products (const AtlNode *node)
 {
@@ -54,12 +48,12 @@ atl_node_products (const AtlNode *node)
     {
     case ATL_OP_LINEAR:
     case ATL_OP_EXPERT_LINEAR:
-      return n * last_dim (src[0]) * (node->p.gated ? 2.0 : 1.0);
+      return n * atl_tensor_last_dim (src[0]) * (node->p.gated ? 2.0 : 1.0);
     case ATL_OP_CONV:
       return n * (double) (atl_tensor_n_elems (src[1]) / src[1]->dim[0]);
     case ATL_OP_ATTENTION:
       return (double) (src[0]->dim[0] * src[0]->dim[1] * src[0]->dim[2] * src[1]->dim[1]) *
-             (last_dim (src[1]) + last_dim (src[2]));
+             (atl_tensor_last_dim (src[1]) + atl_tensor_last_dim (src[2]));
     default:
       return 0.0;
     }

@@ -139,6 +139,12 @@ atl_tensor_base (AtlTensor *t)
 }
 
 static inline gint64
+atl_tensor_last_dim (const AtlTensor *t)
+{
+  return t->dim[t->n_dims - 1];
+}
+
+static inline gint64
 atl_tensor_n_elems (const AtlTensor *t)
 {
   gint64 n = 1;

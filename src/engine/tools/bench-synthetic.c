@@ -12,6 +12,8 @@ typedef struct
   const char *name, *architecture;
   guint n_layer, n_embd, n_ff, n_head, n_head_kv, n_vocab;
   gboolean tied, qkv_bias;
+  guint head_dim;                  /* 0: n_embd / n_head; else queries and keys are normed, too */
+  guint n_experts, n_experts_used; /* 0: none; n_ff is of one */
 } Shape;
 
 static const Shape shapes[] = {
@@ -19,6 +21,7 @@ static const Shape shapes[] = {
   { "qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 151936, TRUE, TRUE },
   { "llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 128256, TRUE, FALSE },
   { "llama-3-8b", "llama", 32, 4096, 14336, 32, 8, 128256, FALSE, FALSE },
+  { "qwen3-30b-a3b", "qwen3moe", 48, 2048, 768, 32, 4, 151936, FALSE, FALSE, 128, 128, 8 },
 };
 
 /* The types of a mix: most tensors, the more sensitive ones, and the embedding; rows that do not
@@ -86,6 +89,12 @@ meta_string (AtlCheckpoint *cp, const char *key, const char *text)
   atl_checkpoint_add_meta (cp, key, &v, NULL);
 }
 
+static guint
+head_dim_of (const Shape *s)
+{
+  return s->head_dim > 0 ? s->head_dim : s->n_embd / s->n_head;
+}
+
 /* Also what other engines want to know before they run a file. */
 static void
 add_metadata (AtlCheckpoint *cp, const Shape *s)
@@ -100,15 +109,47 @@ add_metadata (AtlCheckpoint *cp, const Shape *s)
   meta_uint (cp, a, "feed_forward_length", s->n_ff);
   meta_uint (cp, a, "attention.head_count", s->n_head);
   meta_uint (cp, a, "attention.head_count_kv", s->n_head_kv);
-  meta_uint (cp, a, "rope.dimension_count", s->n_embd / s->n_head);
+  meta_uint (cp, a, "rope.dimension_count", head_dim_of (s));
+  if (s->head_dim > 0)
+    {
+      meta_uint (cp, a, "attention.key_length", s->head_dim);
+      meta_uint (cp, a, "attention.value_length", s->head_dim);
+    }
+  if (s->n_experts > 0)
+    {
+      meta_uint (cp, a, "expert_count", s->n_experts);
+      meta_uint (cp, a, "expert_used_count", s->n_experts_used);
+      meta_uint (cp, a, "expert_feed_forward_length", s->n_ff);
+    }
   meta_uint (cp, a, "context_length", 131072);
   meta_float (cp, a, "attention.layer_norm_rms_epsilon", 1e-5);
+}
+
+/* The feed-forward part; of experts the weights are stacked. */
+static void
+feed_forward (BenchNoise *b, const Shape *s, AtlDType wide, AtlDType down_type, guint il)
+{
+  const gint64 D = s->n_embd, F = s->n_ff, E = s->n_experts;
+
+  if (E > 0)
+    {
+      bench_noise_tensor (b, ATL_DTYPE_F32, 2, (gint64[]){ E, D }, "blk.%u.ffn_gate_inp.weight",
+                          il);
+      bench_noise_tensor (b, wide, 3, (gint64[]){ E, F, D }, "blk.%u.ffn_gate_exps.weight", il);
+      bench_noise_tensor (b, wide, 3, (gint64[]){ E, F, D }, "blk.%u.ffn_up_exps.weight", il);
+      bench_noise_tensor (b, down_type, 3, (gint64[]){ E, D, F }, "blk.%u.ffn_down_exps.weight",
+                          il);
+      return;
+    }
+  bench_noise_tensor (b, wide, 2, (gint64[]){ F, D }, "blk.%u.ffn_gate.weight", il);
+  bench_noise_tensor (b, wide, 2, (gint64[]){ F, D }, "blk.%u.ffn_up.weight", il);
+  bench_noise_tensor (b, down_type, 2, (gint64[]){ D, F }, "blk.%u.ffn_down.weight", il);
 }
 
 static void
 layer (BenchNoise *b, const Shape *s, const Mix *m, guint il)
 {
-  gint64 D = s->n_embd, F = s->n_ff, d = s->n_embd / s->n_head, kv = s->n_head_kv * d;
+  gint64 D = s->n_embd, F = s->n_ff, d = head_dim_of (s), q = s->n_head * d, kv = s->n_head_kv * d;
   AtlDType wide = fall_back (m->most, D), down_type, v_type;
   /* Published mixes give half of the layers' values and down projections the better type. */
   gboolean better =
@@ -117,20 +158,24 @@ layer (BenchNoise *b, const Shape *s, const Mix *m, guint il)
   v_type = fall_back (better ? m->sensitive : m->most, D);
   down_type = fall_back (better ? m->sensitive : m->most, F);
   bench_noise_tensor (b, ATL_DTYPE_F32, 1, &D, "blk.%u.attn_norm.weight", il);
-  bench_noise_tensor (b, wide, 2, (gint64[]){ D, D }, "blk.%u.attn_q.weight", il);
+  bench_noise_tensor (b, wide, 2, (gint64[]){ q, D }, "blk.%u.attn_q.weight", il);
   bench_noise_tensor (b, wide, 2, (gint64[]){ kv, D }, "blk.%u.attn_k.weight", il);
   bench_noise_tensor (b, v_type, 2, (gint64[]){ kv, D }, "blk.%u.attn_v.weight", il);
-  bench_noise_tensor (b, wide, 2, (gint64[]){ D, D }, "blk.%u.attn_output.weight", il);
+  bench_noise_tensor (b, fall_back (m->most, q), 2, (gint64[]){ D, q }, "blk.%u.attn_output.weight",
+                      il);
+  if (s->head_dim > 0)
+    {
+      bench_noise_tensor (b, ATL_DTYPE_F32, 1, &d, "blk.%u.attn_q_norm.weight", il);
+      bench_noise_tensor (b, ATL_DTYPE_F32, 1, &d, "blk.%u.attn_k_norm.weight", il);
+    }
   if (s->qkv_bias)
     {
-      bench_noise_tensor (b, ATL_DTYPE_F32, 1, &D, "blk.%u.attn_q.bias", il);
+      bench_noise_tensor (b, ATL_DTYPE_F32, 1, &q, "blk.%u.attn_q.bias", il);
       bench_noise_tensor (b, ATL_DTYPE_F32, 1, &kv, "blk.%u.attn_k.bias", il);
       bench_noise_tensor (b, ATL_DTYPE_F32, 1, &kv, "blk.%u.attn_v.bias", il);
     }
   bench_noise_tensor (b, ATL_DTYPE_F32, 1, &D, "blk.%u.ffn_norm.weight", il);
-  bench_noise_tensor (b, wide, 2, (gint64[]){ F, D }, "blk.%u.ffn_gate.weight", il);
-  bench_noise_tensor (b, wide, 2, (gint64[]){ F, D }, "blk.%u.ffn_up.weight", il);
-  bench_noise_tensor (b, down_type, 2, (gint64[]){ D, F }, "blk.%u.ffn_down.weight", il);
+  feed_forward (b, s, wide, down_type, il);
 }
 
 static void
@@ -166,7 +211,8 @@ bench_synthetic_new (const char *spec, GError **error)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                    "“%s” is no synthetic model; shapes: smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, "
-                   "llama-3-8b; types: f16, q8_0, q4_0, q4_k_m; for example llama-3.2-1b:q4_0",
+                   "llama-3-8b, qwen3-30b-a3b; types: f16, q8_0, q4_0, q4_k_m; for example "
+                   "llama-3.2-1b:q4_0",
                    spec);
       return NULL;
     }

@@ -18,7 +18,8 @@ G_BEGIN_DECLS
  * uses, the time to load; with several depths decoding at each, with --rows the
  * tokens per second of passes of N tokens of one chat, as checking drafts needs them, with
  * --parallel those of N chats that are decoded together, sampling included, beside those of one.
- * SHAPE: qwen2.5-0.5b, llama-3.2-1b, smollm2-135m, llama-3-8b (random weights of the real sizes);
+ * SHAPE: qwen2.5-0.5b, llama-3.2-1b, smollm2-135m, llama-3-8b, qwen3-30b-a3b (random weights of
+ * the real sizes; the last takes 17 GB in q4_0);
  * TYPE: f16, q8_0, q4_0, q4_k_m. With --save OUT.gguf they are only written, as a file without a
  * vocabulary (“no_vocab”), which llama.cpp's benchmark runs, too. --image measures a pass of a
  * network of pictures or clips instead (bench-image.h). Returns 0, 1 when a model failed, 2 for

@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* Rows that are dotted with a group while it is in the nearest cache. */
+#define ATL_PRODUCT_ROWS 32
+
 typedef enum
 {
   ATL_SOURCE_PACKED, /* groups of 16 rows, pack.h */
@@ -81,7 +84,8 @@ AtlQuantRows atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);
 /* Rounds all rows of p->x into p->quantised, in parallel when there are many. */
 void atl_product_quantise (AtlCpuRun *run, const AtlProduct *p);
 
-/* out[t][16] = the finished outputs of a group for rows [first, first + n), n <= 32: bias,
+/* out[t][16] = the finished outputs of a group for rows [first, first + n), n <=
+ * ATL_PRODUCT_ROWS: bias,
  * activation, gate and factor applied, residual not. `second` [n][16] is room for the gate's
  * partner. */
 void atl_product_few (
