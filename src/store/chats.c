@@ -8,6 +8,7 @@
 #include "store/message-rows.h"
 #include "store/tree.h"
 
+#define MAX_TITLE_CHARS 48
 #define CHAT_COLUMNS                                                                               \
   "chats.id, iif (folders.trashed_us IS NULL, chats.folder_id, NULL), chats.title,"                \
   " chats.auto_title, chats.pinned, chats.created_us, chats.updated_us, chats.model_id,"           \
@@ -198,6 +199,21 @@ atl_store_chat_update (AtlStore *self, const AtlChat *chat, AtlChatFields fields
     if (fields & parts[i].field)
       ok = update_field (self, parts[i].sql, parts[i].types, chat->id, parts[i].value, error);
   return atl_db_end (self, ok, _ ("saving the chat"), error);
+}
+
+char *
+atl_chat_title_from_text (const char *text)
+{
+  g_autofree char *line = g_strstrip (g_strdelimit (g_strdup (text), "\n\r\t", ' '));
+  g_autofree char *cut = NULL;
+  char *end, *space;
+
+  if (g_utf8_strlen (line, -1) <= MAX_TITLE_CHARS)
+    return g_steal_pointer (&line);
+  end = g_utf8_offset_to_pointer (line, MAX_TITLE_CHARS);
+  space = g_utf8_strrchr (line, end - line, ' ');
+  cut = g_strndup (line, (gsize) ((space != NULL ? space : end) - line));
+  return g_strconcat (cut, "…", NULL);
 }
 
 gboolean

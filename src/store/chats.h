@@ -73,6 +73,10 @@ GPtrArray *atl_store_chat_list_trashed (AtlStore *self, GError **error);
 gboolean
 atl_store_chat_update (AtlStore *self, const AtlChat *chat, AtlChatFields fields, GError **error);
 
+/* What a chat is called by its first question: its first words, cut between two; "" when there are
+ * none. The caller's. */
+char *atl_chat_title_from_text (const char *text);
+
 /* Sets a generated title, only while auto_title holds (a person's own title wins a race). */
 gboolean
 atl_store_chat_suggest_title (AtlStore *self, gint64 id, const char *title, GError **error);

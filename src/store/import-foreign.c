@@ -89,13 +89,15 @@ insert_plain_chat (AtlImport *import,
                    GError **error)
 {
   g_autofree char *fallback = atl_import_title (import->name);
+  const gboolean is_untitled = title == NULL || *title == '\0';
   const AtlChat chat = {
-    .title = (char *) (title != NULL ? title : fallback),
+    .title = (char *) (is_untitled ? fallback : title),
     .created_us = time_us (created_s),
     .updated_us = time_us (updated_s > 0 ? updated_s : created_s),
     .system_prompt = (char *) system_prompt,
   };
 
+  import->is_untitled = is_untitled;
   return atl_import_chat (import, &chat, error);
 }
 
@@ -321,6 +323,8 @@ atl_import_mapping (AtlImport *import, JsonObject *object, JsonObject *mapping, 
   gint64 chat_id = insert_plain_chat (import, atl_json_string (object, "title", NULL), NULL,
                                       atl_json_double (object, "create_time", 0),
                                       atl_json_double (object, "update_time", 0), error);
+  const char *shown = atl_json_string (object, "current_node", "");
+  gint64 shown_id = 0;
   guint n = 0;
 
   if (chat_id == 0)
@@ -361,6 +365,8 @@ atl_import_mapping (AtlImport *import, JsonObject *object, JsonObject *mapping, 
           if (parent == 0)
             return FALSE;
         }
+      if (g_str_equal (now.key, shown))
+        shown_id = parent;
       for (guint i = 0; children != NULL && i < json_array_get_length (children); i++)
         {
           JsonNode *child = json_array_get_element (children, i);
@@ -372,5 +378,6 @@ atl_import_mapping (AtlImport *import, JsonObject *object, JsonObject *mapping, 
           g_array_append_val (pending, next);
         }
     }
-  return TRUE;
+  /* Else the newest of each. */
+  return shown_id == 0 || atl_message_show_path (import->store, shown_id, error);
 }

@@ -12,8 +12,9 @@ G_BEGIN_DECLS
 typedef struct
 {
   AtlStore *store;
-  const char *name; /* of the file, for messages */
-  GArray *chats;    /* ids of the chats made so far (gint64) */
+  const char *name;     /* of the file, for messages */
+  GArray *chats;        /* ids of the chats made so far (gint64) */
+  gboolean is_untitled; /* the last of them has the file's name only */
 } AtlImport;
 
 /* Sets `error` to the file's name and `words`; always FALSE. */
@@ -27,7 +28,7 @@ char *atl_import_title (const char *name);
 gint64 atl_import_chat (AtlImport *import, const AtlChat *chat, GError **error);
 
 /* A list of {"role" or "from", "content" or "value"}; a system message that opens it becomes the
- * chat's system prompt. `title` NULL: the file's name. */
+ * chat's system prompt. `title` (nullable). */
 gboolean atl_import_list (AtlImport *import, JsonArray *list, const char *title, GError **error);
 
 /* LM Studio's chat `object`, whose messages (`list`) have versions, of which one is selected and

@@ -192,7 +192,7 @@ has_versions (JsonArray *list)
 }
 
 static gboolean
-import_chat (AtlImport *import, JsonNode *node, GError **error)
+import_messages (AtlImport *import, JsonNode *node, GError **error)
 {
   JsonObject *object;
 
@@ -220,6 +220,47 @@ import_chat (AtlImport *import, JsonNode *node, GError **error)
       import, error,
       _ ("no chat was found in it: expected one that Atelier, ChatGPT, Jan or LM "
          "Studio exported, or a list of {\"role\", \"content\"}"));
+}
+
+/* A chat without a title is called by its first question: the name of the file is that of each of
+ * its program ("messages"), or of all the chats in it. */
+static gboolean
+call_by_question (AtlImport *import, GError **error)
+{
+  const gint64 chat_id = g_array_index (import->chats, gint64, import->chats->len - 1);
+  g_autoptr (AtlStmt) find =
+      atl_db_stmt (import->store,
+                   "SELECT content FROM messages WHERE chat_id = ?1 AND role = ?2"
+                   " ORDER BY id LIMIT 1",
+                   error);
+  g_autoptr (AtlStmt) call =
+      atl_db_stmt (import->store, "UPDATE chats SET title = ?2 WHERE id = ?1", error);
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = NULL;
+  g_autofree char *title = NULL;
+
+  if (find == NULL || call == NULL)
+    return FALSE;
+  atl_stmt_bind (find, "ii", chat_id, (gint64) ATL_ROLE_USER);
+  if (!atl_db_next (import->store, find, _ ("importing the chat"), &local))
+    {
+      if (local == NULL)
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  text = atl_db_text (import->store, find, 0);
+  title = atl_chat_title_from_text (text);
+  return *title == '\0' ||
+         atl_db_run (import->store, call, _ ("importing the chat"), error, "is", chat_id, title);
+}
+
+static gboolean
+import_chat (AtlImport *import, JsonNode *node, GError **error)
+{
+  import->is_untitled = FALSE;
+  return import_messages (import, node, error) &&
+         (!import->is_untitled || call_by_question (import, error));
 }
 
 /* An array is one chat when its entries are messages, several when they are chats. */
@@ -280,7 +321,7 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
   g_autoptr (GArray) chats = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_autoptr (JsonNode) root = NULL;
   g_autoptr (GError) local = NULL;
-  AtlImport import = { self, name, chats };
+  AtlImport import = { self, name, chats, FALSE };
   gboolean ok = TRUE;
 
   if (size > MAX_IMPORT_BYTES)

@@ -21,6 +21,9 @@ gint64 atl_message_insert (AtlStore *self, const AtlMessage *message, GError **e
 gboolean
 atl_message_show (AtlStore *self, gint64 chat_id, gint64 parent_id, gint64 id, GError **error);
 
+/* Makes the branch that `id` is in the shown one; in a transaction of the caller's. */
+gboolean atl_message_show_path (AtlStore *self, gint64 id, GError **error);
+
 /* The chat of a message outside the trash; ATL_ERROR_NOT_FOUND. */
 gboolean atl_message_chat (AtlStore *self, gint64 id, gint64 *chat_id, GError **error);
 

@@ -124,15 +124,13 @@ atl_store_branch_step (AtlStore *self, gint64 id, int step, GError **error)
 }
 
 gboolean
-atl_store_branch_show (AtlStore *self, gint64 id, GError **error)
+atl_message_show_path (AtlStore *self, gint64 id, GError **error)
 {
   gint64 chat_id;
   int index;
   g_autoptr (AtlTree) tree = tree_of (self, id, &chat_id, &index, error);
-  gboolean ok = TRUE;
+  gboolean ok = tree != NULL;
 
-  if (tree == NULL || !atl_db_begin (self, error))
-    return FALSE;
   while (ok && index >= 0)
     {
       int parent = tree->node[index].parent;
@@ -141,5 +139,12 @@ atl_store_branch_show (AtlStore *self, gint64 id, GError **error)
                              tree->node[index].id, error);
       index = parent;
     }
-  return atl_db_end (self, ok, _ ("showing the message"), error);
+  return ok;
+}
+
+gboolean
+atl_store_branch_show (AtlStore *self, gint64 id, GError **error)
+{
+  return atl_db_begin (self, error) && atl_db_end (self, atl_message_show_path (self, id, error),
+                                                   _ ("showing the message"), error);
 }

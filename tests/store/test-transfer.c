@@ -123,7 +123,7 @@ test_lists (Fixture *f, gconstpointer data)
   g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
 
   assert_path (f->store, id, "u:Hi|a:A\nB");
-  g_assert_cmpstr (chat->title, ==, "chats");
+  g_assert_cmpstr (chat->title, ==, "Hi");
   g_assert_cmpstr (chat->system_prompt, ==, "Sys");
   id = import_one (f->store,
                    "{\"name\":\"LM\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
@@ -164,21 +164,37 @@ test_mapping (Fixture *f, gconstpointer data)
       "\"content\":{\"parts\":[\"B\"]}},\"parent\":\"a\",\"children\":[]},"
       "\"c\":{\"message\":{\"author\":{\"role\":\"assistant\"},"
       "\"content\":{\"parts\":[\"C\"]}},\"parent\":\"a\",\"children\":[1,null]}}},"
-      "{\"title\":\"Two\",\"mapping\":{}}]";
+      "{\"title\":\"Two\",\"mapping\":{}},"
+      "{\"title\":null,\"current_node\":\"d\",\"mapping\":{"
+      "\"r\":{\"parent\":null,\"children\":[\"a\",\"e\"]},"
+      "\"a\":{\"message\":{\"author\":{\"role\":\"user\"},\"content\":{\"parts\":[\"Why\"]}},"
+      "\"parent\":\"r\",\"children\":[\"b\",\"c\"]},"
+      "\"b\":{\"message\":{\"author\":{\"role\":\"assistant\"},\"content\":{\"parts\":[\"B\"]}},"
+      "\"parent\":\"a\",\"children\":[\"d\"]},"
+      "\"c\":{\"message\":{\"author\":{\"role\":\"assistant\"},\"content\":{\"parts\":[\"C\"]}},"
+      "\"parent\":\"a\",\"children\":[]},"
+      "\"d\":{\"message\":null,\"parent\":\"b\",\"children\":[]},"
+      "\"e\":{\"message\":{\"author\":{\"role\":\"user\"},\"content\":{\"parts\":[\"E\"]}},"
+      "\"parent\":\"r\",\"children\":[]}}}]";
   g_autoptr (GError) error = NULL;
   g_autoptr (GArray) ids = atl_store_import (f->store, json, strlen (json), "x.json", &error);
   g_autoptr (AtlChat) chat = NULL;
   g_autoptr (GPtrArray) path = NULL;
 
   g_assert_no_error (error);
-  g_assert_cmpuint (ids->len, ==, 2);
+  g_assert_cmpuint (ids->len, ==, 3);
   assert_path (f->store, g_array_index (ids, gint64, 0), "u:Hi|a:C");
+  /* The branch that was in sight, though others are newer. */
+  assert_path (f->store, g_array_index (ids, gint64, 2), "u:Why|a:B");
   path = atl_store_message_list (f->store, g_array_index (ids, gint64, 0), &error);
   g_assert_cmpuint (((AtlMessage *) path->pdata[1])->n_branches, ==, 2);
   g_assert_cmpint (((AtlMessage *) path->pdata[0])->created_us, ==, 1700000000500000);
   chat = atl_store_chat_get (f->store, g_array_index (ids, gint64, 0), &error);
   g_assert_cmpint (chat->created_us, ==, 1700000000500000);
   g_assert_cmpint (chat->updated_us, ==, 1700000100000000);
+  atl_chat_free (chat);
+  chat = atl_store_chat_get (f->store, g_array_index (ids, gint64, 2), &error);
+  g_assert_cmpstr (chat->title, ==, "Why");
 }
 
 static void
@@ -252,6 +268,7 @@ test_lines (Fixture *f, gconstpointer data)
   g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
 
   assert_path (f->store, id, "u:Hi|a:Hello");
+  g_assert_cmpstr (chat->title, ==, "Hi");
   g_assert_cmpint (((AtlMessage *) path->pdata[1])->created_us, ==, 1700000001000000);
   g_assert_cmpint (chat->updated_us, ==, 1700000000000000);
 }

@@ -12,7 +12,6 @@
 #include "protocol/protocol.h"
 
 #define CHECKPOINT_MS 700 /* at most a second is lost, with what writing takes */
-#define MAX_TITLE_CHARS 48
 
 static AtlStore *
 get_store (AtlConversation *self)
@@ -391,24 +390,16 @@ before_answer (AtlConversation *self)
 static void
 title_from_words (AtlConversation *self, const char *text)
 {
-  g_autofree char *line = g_strdup (text);
+  g_autofree char *title = NULL;
 
   if (self->chat->title[0] != '\0' || !self->chat->auto_title)
     return;
-  line = g_strdelimit (line, "\n\r\t", ' ');
-  g_strstrip (line);
-  if (g_utf8_strlen (line, -1) > MAX_TITLE_CHARS)
-    {
-      char *end = g_utf8_offset_to_pointer (line, MAX_TITLE_CHARS);
-      char *space = g_utf8_strrchr (line, end - line, ' ');
-      g_autofree char *cut = g_strndup (line, (space ? space : end) - line);
-      g_free (line);
-      line = g_strconcat (cut, "…", NULL);
-    }
-  if (*line == '\0' || !atl_store_chat_suggest_title (get_store (self), self->chat->id, line, NULL))
+  title = atl_chat_title_from_text (text);
+  if (*title == '\0' ||
+      !atl_store_chat_suggest_title (get_store (self), self->chat->id, title, NULL))
     return;
-  atl_set_string (&self->title, line);
-  atl_set_string (&self->chat->title, line);
+  atl_set_string (&self->title, title);
+  atl_set_string (&self->chat->title, title);
   atl_conversation_notify_title (self);
   atl_session_emit_chats_changed (self->session);
 }
