@@ -246,6 +246,74 @@ has_notice (gpointer data)
   return *(char **) data != NULL;
 }
 
+/* Until what was pasted has become this many characters; `n_files` attached files. */
+static void
+paste (AppFixture *f, gsize n_chars, guint n_files)
+{
+  GtkWidget *composer = app_composer (f);
+  GtkWidget *view = app_fixture_find (composer, GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (view));
+
+  g_signal_emit_by_name (view, "paste-clipboard");
+  app_assert_soon ((gsize) gtk_text_buffer_get_char_count (buffer) == n_chars &&
+                   count_files (composer) == n_files);
+}
+
+/* A text takes the place of what is selected, one of the length of a book is attached, and a
+ * picture is neither. */
+static void
+test_paste (void)
+{
+  AppFixture f;
+  GdkClipboard *clipboard;
+  GtkTextBuffer *buffer;
+  GtkTextIter start, end;
+  g_autofree char *book = g_strnfill (60000, 'a');
+  g_autoptr (GdkPixbuf) pixbuf = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, 2, 2);
+  g_autoptr (GdkTexture) picture = gdk_texture_new_for_pixbuf (pixbuf);
+  g_autofree char *notice = NULL;
+
+  app_fixture_start (&f);
+  clipboard = gtk_widget_get_clipboard (GTK_WIDGET (f.window));
+  buffer = gtk_text_view_get_buffer (
+      GTK_TEXT_VIEW (app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL)));
+  gdk_clipboard_set_text (clipboard, "four");
+  paste (&f, 4, 0);
+  paste (&f, 8, 0);
+  gtk_text_buffer_get_bounds (buffer, &start, &end);
+  gtk_text_buffer_select_range (buffer, &start, &end);
+  paste (&f, 4, 0);
+  gdk_clipboard_set_text (clipboard, book);
+  paste (&f, 4, 1);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &notice);
+  gdk_clipboard_set_texture (clipboard, picture);
+  paste (&f, 4, 1);
+  g_assert_cmpstr (notice, ==,
+                   "A picture cannot be attached. On the Images page a picture can be what the "
+                   "next one begins with.");
+  app_fixture_stop (&f);
+}
+
+/* A file that went between being chosen and being read: neither its path nor the system's words. */
+static void
+test_vanished (void)
+{
+  AppFixture f;
+  g_autofree char *path = NULL;
+  g_autofree char *notice = NULL;
+  GSList *files;
+
+  app_fixture_start (&f);
+  path = g_build_filename (f.dir, "gone.txt", NULL);
+  files = g_slist_append (NULL, g_file_new_for_path (path));
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &notice);
+  atl_composer_attach_files (ATL_COMPOSER (app_composer (&f)), files);
+  g_assert_true (app_fixture_wait (has_notice, &notice, 5));
+  g_assert_cmpstr (notice, ==, "“gone.txt” is not there any more.");
+  g_slist_free_full (files, g_object_unref);
+  app_fixture_stop (&f);
+}
+
 static void
 test_drop_text (void)
 {
@@ -501,6 +569,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/composer/grows", test_grows);
   g_test_add_func ("/app/composer/files-stay", test_files_stay);
   g_test_add_func ("/app/composer/files-are-sent", test_files_are_sent);
+  g_test_add_func ("/app/composer/paste", test_paste);
+  g_test_add_func ("/app/composer/vanished", test_vanished);
   g_test_add_func ("/app/composer/drop-text", test_drop_text);
   g_test_add_func ("/app/composer/drop-many", test_drop_many);
   g_test_add_func ("/app/composer/drop-no-model", test_drop_no_model);

@@ -204,6 +204,32 @@ atl_attached_files_attach (AtlAttachedFiles *self, GSList *files, guint n_contex
     }
 }
 
+void
+atl_attached_files_attach_text (AtlAttachedFiles *self, const char *text, guint n_context)
+{
+  AtlAttachment *file = atl_attachment_new (_ ("Pasted text.txt"), "text/plain", g_strdup (text));
+  g_autoptr (GError) refusal = check_room (self, file, n_context);
+
+  if (refusal != NULL)
+    {
+      atl_attachment_unref (file);
+      g_signal_emit (self, signals[NOTICE], 0, refusal->message);
+      return;
+    }
+  g_ptr_array_add (self->list, file);
+  g_signal_emit (self, signals[CHANGED], 0);
+  g_signal_emit (self, signals[ATTACHED], 0);
+}
+
+void
+atl_attached_files_refuse_picture (AtlAttachedFiles *self)
+{
+  g_autoptr (GString) words = g_string_new (_ ("A picture cannot be attached."));
+
+  add_sentence (words, _ ("On the Images page a picture can be what the next one begins with."));
+  g_signal_emit (self, signals[NOTICE], 0, words->str);
+}
+
 /* --- The list --- */
 
 GPtrArray *

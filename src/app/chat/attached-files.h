@@ -30,6 +30,10 @@ GPtrArray *atl_attached_files_get (AtlAttachedFiles *self);
 /* Reads text files (element-type GFile) and adds them in their order. A text longer than
  * `n_context` tokens is refused; 0: no limit is known. */
 void atl_attached_files_attach (AtlAttachedFiles *self, GSList *files, guint n_context);
+/* A long text that was pasted becomes a file, where there is room. */
+void atl_attached_files_attach_text (AtlAttachedFiles *self, const char *text, guint n_context);
+/* Tells that a picture which was pasted cannot be one, and where it can be used. */
+void atl_attached_files_refuse_picture (AtlAttachedFiles *self);
 void atl_attached_files_remove (AtlAttachedFiles *self, AtlAttachment *file);
 void atl_attached_files_clear (AtlAttachedFiles *self);
 

@@ -134,6 +134,29 @@ read_file (Reading *reading, GCancellable *cancellable, GError **error)
   return atl_attachment_new (name, mime, text);
 }
 
+/* GIO's words name the whole path and the system's reason. */
+static void
+say_file (GFile *file, GError **error)
+{
+  g_autofree char *base = NULL;
+  g_autofree char *name = NULL;
+  GError *better;
+
+  if ((*error)->domain != G_IO_ERROR || (*error)->code == G_IO_ERROR_CANCELLED)
+    return;
+  base = g_file_get_basename (file);
+  name = g_filename_display_name (base != NULL ? base : "");
+  if ((*error)->code == G_IO_ERROR_NOT_FOUND)
+    better = g_error_new (ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("“%s” is not there any more."), name);
+  else if ((*error)->code == G_IO_ERROR_PERMISSION_DENIED)
+    better = g_error_new (ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("You have no permission to read %s."),
+                          name);
+  else
+    better = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("“%s” could not be read."), name);
+  g_error_free (*error);
+  *error = better;
+}
+
 static void
 run (GTask *task, gpointer source, gpointer reading, GCancellable *cancellable)
 {
@@ -143,7 +166,10 @@ run (GTask *task, gpointer source, gpointer reading, GCancellable *cancellable)
   if (attachment != NULL)
     g_task_return_pointer (task, attachment, (GDestroyNotify) atl_attachment_unref);
   else
-    g_task_return_error (task, error);
+    {
+      say_file (((Reading *) reading)->file, &error);
+      g_task_return_error (task, error);
+    }
 }
 
 static void

@@ -2,11 +2,15 @@
 #include "app/chat/composer.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/words.h"
 
 #define DRAFT_MS 400
 #define GROW_FRAMES 20
+
+/* What is longer is attached when it is pasted. */
+#define LONG_PASTE_BYTES 50000
 
 struct _AtlComposer
 {
@@ -355,18 +359,50 @@ pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
     atl_composer_attach_files (self, g_value_get_boxed (value));
 }
 
-/* Files that were copied in the file manager are attached; text is pasted as always. */
+static void
+insert_text (AtlComposer *self, const char *text)
+{
+  GtkTextView *view = GTK_TEXT_VIEW (self->text_view);
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (view);
+
+  gtk_text_buffer_begin_user_action (buffer);
+  gtk_text_buffer_delete_selection (buffer, TRUE, TRUE);
+  gtk_text_buffer_insert_interactive_at_cursor (buffer, text, -1, TRUE);
+  gtk_text_buffer_end_user_action (buffer);
+  gtk_text_view_scroll_mark_onscreen (view, gtk_text_buffer_get_insert (buffer));
+}
+
+/* A text view lays out seconds long what a person would not read in it either. */
+static void
+text_pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlComposer) self = data;
+  g_autofree char *text = gdk_clipboard_read_text_finish (GDK_CLIPBOARD (source), result, NULL);
+
+  if (text == NULL)
+    return;
+  if (strlen (text) < LONG_PASTE_BYTES)
+    insert_text (self, text);
+  else
+    atl_attached_files_attach_text (self->files, text, self->n_context);
+}
+
+/* Files that were copied in the file manager are attached, and a text of the length of a book. */
 static void
 paste_cb (GtkTextView *view, AtlComposer *self)
 {
   GdkClipboard *clipboard = gtk_widget_get_clipboard (GTK_WIDGET (view));
   GdkContentFormats *formats = gdk_clipboard_get_formats (clipboard);
 
-  if (!gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
-    return;
   g_signal_stop_emission_by_name (view, "paste-clipboard");
-  gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, NULL,
-                                  pasted_cb, g_object_ref (self));
+  if (gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
+    gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, NULL,
+                                    pasted_cb, g_object_ref (self));
+  else if (gdk_content_formats_contain_gtype (formats, GDK_TYPE_TEXTURE) &&
+           !gdk_content_formats_contain_gtype (formats, G_TYPE_STRING))
+    atl_attached_files_refuse_picture (self->files);
+  else
+    gdk_clipboard_read_text_async (clipboard, NULL, text_pasted_cb, g_object_ref (self));
 }
 
 /* --- Keys --- */
