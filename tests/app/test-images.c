@@ -195,6 +195,9 @@ test_unsaved (void)
   app_create (&f);
   task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   app_assert_soon (atl_picture_task_get_state (task) == ATL_TASK_FAILED);
+  app_assert_soon (g_str_equal (
+      gtk_label_get_text (GTK_LABEL (app_fixture_find_id (GTK_WIDGET (f.window), "queue_label"))),
+      "1 failed"));
   g_assert_cmpint (g_unlink (folder), ==, 0);
   g_assert_cmpint (g_rename (aside, folder), ==, 0);
   g_assert_cmpuint (count_pictures (), ==, n);

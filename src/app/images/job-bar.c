@@ -195,6 +195,8 @@ atl_job_bar_set_session (AtlJobBar *self, AtlPicturesSession *pictures)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_pictures_session_get_queue (pictures), "items-changed",
                            G_CALLBACK (refresh_queue), self, G_CONNECT_SWAPPED);
+  /* What was being saved has not left the list. */
+  g_signal_connect_object (pictures, "failed", G_CALLBACK (refresh_queue), self, G_CONNECT_SWAPPED);
   current_cb (self);
 }
 
