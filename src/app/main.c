@@ -2,6 +2,7 @@
 #include <glib/gi18n.h>
 #include <gtk/gtk.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ main (int argc, char **argv)
   g_autoptr (AtlApplication) app = NULL;
   gboolean without_gl = draw_without_gl ();
 
+  /* A file beyond the limit of a login's files is told about, as a full disk is. */
+  signal (SIGXFSZ, SIG_IGN);
   atl_short_turns_ask ();
   /* A build that was not installed finds its schema beside itself. */
   if (atl_language_is_built_here ())

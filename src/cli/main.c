@@ -7,6 +7,7 @@
 
 #include <glib/gi18n.h>
 #include <gio/gio.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,8 @@ run_tool (int argc, char **argv)
 int
 main (int argc, char **argv)
 {
+  /* A file beyond the limit of a login's files is told about, as a full disk is. */
+  signal (SIGXFSZ, SIG_IGN);
   atl_language_open ();
   if (argc < 2)
     {

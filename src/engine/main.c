@@ -223,6 +223,8 @@ main (int argc, char **argv)
   gint64 fd = -1;
   gboolean cpu_only = FALSE;
 
+  /* A file beyond the limit of a login's files is told about, as a full disk is. */
+  signal (SIGXFSZ, SIG_IGN);
   atl_language_open ();
   if (argc < 2)
     {

@@ -4,6 +4,7 @@
 #include <json-glib/json-glib.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cli-fixture.h"
 
@@ -333,6 +334,26 @@ test_saved_shape (void)
   g_rmdir (folder);
 }
 
+/* A file beyond the limit of a login's files is told about, and nothing of it stays. */
+static void
+test_size_limit (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("atelier-bench-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "shape.gguf", NULL);
+  g_auto (CliResult) save = { 0 };
+  struct rlimit before, less;
+
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &before), ==, 0);
+  less = before;
+  less.rlim_cur = 1 << 20;
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &less), ==, 0);
+  cli_run (&save, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &before), ==, 0);
+  g_assert_cmpint (save.status, ==, 1);
+  g_assert_cmpstr (save.err, !=, "");
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
 /* The one object that --json prints. */
 static JsonNode *
 parse_output (const CliResult *result)
@@ -415,5 +436,6 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/calls", test_calls);
   g_test_add_func ("/cli/tools", test_tools);
   g_test_add_func ("/cli/saved-shape", test_saved_shape);
+  g_test_add_func ("/cli/size-limit", test_size_limit);
   return g_test_run ();
 }
