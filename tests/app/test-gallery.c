@@ -304,6 +304,8 @@ test_moved (void)
   g_assert_cmpint (g_rename (path, moved), ==, 0);
   g_unlink (lost);
   gallery = atl_gallery_get (f.session);
+  /* One that is at it would not be asked twice. */
+  app_assert_soon (!gallery->is_looking);
   gallery->looked_us = 0;
   atl_gallery_look (gallery);
   item = app_picture_at (&f, 1);
@@ -370,6 +372,20 @@ is_titled (GtkWidget *window, const char *title)
   return g_strcmp0 (gtk_window_get_title (GTK_WINDOW (window)), title) == 0;
 }
 
+static guint
+n_open_menus (GtkWidget *widget)
+{
+  guint n =
+      GTK_IS_MENU_BUTTON (widget) &&
+      gtk_menu_button_get_popover (GTK_MENU_BUTTON (widget)) != NULL &&
+      gtk_widget_get_visible (GTK_WIDGET (gtk_menu_button_get_popover (GTK_MENU_BUTTON (widget))));
+
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    n += n_open_menus (child);
+  return n;
+}
+
 static void
 test_viewer (void)
 {
@@ -401,10 +417,14 @@ test_viewer (void)
     atl_gallery_trash (gallery, GTK_WIDGET (view), items);
   }
   app_assert_soon (is_titled (viewer, "picture 2.png"));
+  g_assert_true (app_press (viewer, GDK_KEY_Menu, 0));
+  app_assert_soon (n_open_menus (viewer) == 1);
   gtk_window_destroy (GTK_WINDOW (viewer));
   atl_viewer_compare (GTK_WIDGET (view), gallery, app_picture_at (&f, 0), app_picture_at (&f, 1));
   app_assert_soon ((viewer = app_viewer ()) != NULL);
   app_fixture_shot (viewer, "compare");
+  g_assert_true (app_press (viewer, GDK_KEY_F10, GDK_SHIFT_MASK));
+  app_assert_soon (n_open_menus (viewer) == 1);
   gtk_window_destroy (GTK_WINDOW (viewer));
   app_fixture_stop (&f);
   app_clear_pictures ();

@@ -163,12 +163,41 @@ move_key (AtlViewerWindow *self, guint key)
     }
 }
 
+/* The menu of the picture that has the focus, of the first of two otherwise. */
+static void
+popup_menu (AtlViewerWindow *self, gboolean second)
+{
+  gtk_menu_button_popup (
+      GTK_MENU_BUTTON (self->pictures != NULL ? self->menu : self->menus[second ? 1 : 0]));
+}
+
+static gboolean
+is_in_second (AtlViewerWindow *self, GtkWidget *widget)
+{
+  return self->frames[1] != NULL && widget != NULL &&
+         (widget == self->menus[1] || gtk_widget_is_ancestor (widget, self->menus[1]) ||
+          gtk_widget_is_ancestor (widget, self->frames[1]));
+}
+
+static void
+pressed_cb (GtkGestureClick *click, int n, double x, double y, AtlViewerWindow *self)
+{
+  GtkWidget *at = gtk_widget_pick (self->toasts, x, y, GTK_PICK_DEFAULT);
+
+  popup_menu (self, is_in_second (self, at));
+}
+
 static gboolean
 key_cb (
     GtkEventControllerKey *keys, guint key, guint code, GdkModifierType mods, AtlViewerWindow *self)
 {
   GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (self));
 
+  if (key == GDK_KEY_Menu || (key == GDK_KEY_F10 && (mods & GDK_SHIFT_MASK) != 0))
+    {
+      popup_menu (self, is_in_second (self, focus));
+      return GDK_EVENT_STOP;
+    }
   mods &= gtk_accelerator_get_default_mod_mask () & ~GDK_SHIFT_MASK;
   /* The open menu, and the text of the recipe, have keys of their own. */
   if (focus != NULL && (gtk_widget_get_ancestor (focus, GTK_TYPE_POPOVER) != NULL ||
@@ -188,8 +217,12 @@ void
 atl_viewer_window_install_keys (AtlViewerWindow *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
+  GtkGesture *click = gtk_gesture_click_new ();
 
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), keys);
+  gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (click), GDK_BUTTON_SECONDARY);
+  g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), self);
+  gtk_widget_add_controller (self->toasts, GTK_EVENT_CONTROLLER (click));
 }

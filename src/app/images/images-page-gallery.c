@@ -145,6 +145,20 @@ atl_images_page_find (AtlImagesPage *self)
   atl_gallery_view_search (ATL_GALLERY_VIEW (self->gallery), NULL);
 }
 
+/* What was asked of a picture in the gallery hides it, and its menu gives the focus back to it. */
+static gboolean
+refocus_cb (gpointer data)
+{
+  AtlImagesPage *self = data;
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  if (root != NULL && gtk_widget_get_mapped (GTK_WIDGET (self)) &&
+      (focus == NULL || !gtk_widget_get_mapped (focus)))
+    atl_images_page_focus (self);
+  return G_SOURCE_REMOVE;
+}
+
 /* What is painted on is not left by accident. */
 static void
 work_cb (AtlImagesPage *self)
@@ -154,6 +168,8 @@ work_cb (AtlImagesPage *self)
 
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->all_button), all);
   gtk_widget_set_sensitive (self->strip_row, all || g_strcmp0 (shown, "canvas") == 0);
+  if (g_strcmp0 (shown, "canvas") == 0)
+    g_idle_add_full (G_PRIORITY_LOW, refocus_cb, g_object_ref (self), g_object_unref);
 }
 
 static void
