@@ -362,6 +362,9 @@ test_lacks (void)
                "LoRAs of this picture that are not here: ink. "
                "It was made with another model, which is not here: dream.");
   check_lacks (&f, "dreamy", NULL, "It was made with another model, which you have: dreamy.");
+  /* Also where there is none in use, as after that one was removed. */
+  atl_pictures_session_unload_model (app_pictures (&f));
+  check_lacks (&f, "dream", NULL, "It was made with another model, which is not here: dream.");
   app_fixture_stop (&f);
 }
 

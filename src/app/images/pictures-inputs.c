@@ -337,9 +337,12 @@ atl_pictures_session_lacks_words (AtlPicturesSession *self, GVariant *recipe, co
   const char *now = atl_pictures_session_get_model_name (self), *then = NULL;
   g_autofree char *first = NULL, *second = NULL;
 
+  /* The one that is being loaded is in use soon; "" where there is none. */
+  if (now == NULL)
+    now = atl_pictures_session_get_load_name (self);
   if (loras != NULL)
     first = g_strdup_printf (_ ("LoRAs of this picture that are not here: %s."), loras);
-  if (g_variant_lookup (recipe, ATL_RECIPE_MODEL, "&s", &then) && *then != '\0' && now != NULL &&
+  if (g_variant_lookup (recipe, ATL_RECIPE_MODEL, "&s", &then) && *then != '\0' &&
       g_ascii_strcasecmp (now, then) != 0)
     second = g_strdup_printf (has_model (self, then)
                                   /* Translators: the name of a model for pictures. */
