@@ -164,6 +164,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   read_missing (self, dict);
   self->is_upscaler = g_str_equal (kind, ATL_KIND_UPSCALER);
   self->scale = atl_dict_uint (dict, ATL_INFO_SCALE, 1);
+  self->is_adapter = g_str_equal (kind, ATL_KIND_ADAPTER);
   self->is_lora = g_str_equal (kind, ATL_KIND_LORA);
   self->part = atl_dict_string (dict, ATL_INFO_PART, "");
   self->triggers = read_strings (dict, ATL_INFO_TRIGGERS);

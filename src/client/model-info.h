@@ -96,7 +96,8 @@ typedef struct
   guint n_missing;
   guint n_extra; /* behind them, also of a whole one: what it draws without, and takes when a person
                     brings it */
-  /* Of a LoRA for pictures, which is no model: `family` it was made for, empty where that is not
+  gboolean is_adapter; /* a LoRA of a language model, which is no model */
+  /* Of a LoRA for pictures, which is none either: `family` it was made for, empty where that is not
    * known; and, of one that makes few steps enough, `steps`, `guidance` (else 0 and -1), and: */
   gboolean is_lora;
   char **triggers; /* words that call what it was taught; NULL-terminated, never NULL */

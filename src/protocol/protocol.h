@@ -156,6 +156,7 @@ G_BEGIN_DECLS
 #define ATL_KIND_LORA                                                                              \
   "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
             _STRENGTH; of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
+#define ATL_KIND_ADAPTER "adapter" /* a LoRA of a language model */
 #define ATL_KIND_UPSCALER "upscaler"
 /* No model, but a part of some: ATL_INFO_PART says of which kind. */
 #define ATL_KIND_PART "part"

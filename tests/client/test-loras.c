@@ -193,6 +193,45 @@ test_wrong (void)
   atl_client_stop (client);
 }
 
+/* What changes a language model is no LoRA for pictures, and no damaged model either. */
+static void
+test_adapters (void)
+{
+  static const char gguf[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+                             "\14\0\0\0\0\0\0\0general.type\10\0\0\0"
+                             "\7\0\0\0\0\0\0\0adapter";
+  static const char header[] =
+      "{\"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight\":{\"dtype\":\"F32\","
+      "\"shape\":[1,2],\"data_offsets\":[0,8]},"
+      "\"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight\":{\"dtype\":\"F32\","
+      "\"shape\":[2,1],\"data_offsets\":[8,16]}}";
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (GByteArray) peft = g_byte_array_new ();
+  guint64 size = GUINT64_TO_LE ((guint64) strlen (header));
+  const guint8 numbers[16] = { 0 };
+  const char *names[] = { "adapter.gguf", "adapter_model.safetensors" };
+
+  g_byte_array_append (peft, (const guint8 *) &size, sizeof size);
+  g_byte_array_append (peft, (const guint8 *) header, (guint) strlen (header));
+  g_byte_array_append (peft, numbers, sizeof numbers);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *path = picture_fixture_path (names[i]);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlModelInfo) info = NULL;
+
+      g_assert_true (i == 0
+                         ? g_file_set_contents (path, gguf, sizeof gguf - 1, NULL)
+                         : g_file_set_contents (path, (const char *) peft->data, peft->len, NULL));
+      info = fixture_inspect (client, path, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_true (info->is_adapter);
+      g_assert_false (info->is_lora);
+      g_assert_false (info->can_run);
+    }
+  atl_client_stop (client);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -200,5 +239,6 @@ main (int argc, char **argv)
   g_test_add_func ("/loras/change", test_change);
   g_test_add_func ("/loras/facts", test_facts);
   g_test_add_func ("/loras/wrong", test_wrong);
+  g_test_add_func ("/loras/adapters", test_adapters);
   return picture_fixture_run ((const char *const[]){ "sd15", "wan21", NULL });
 }

@@ -23,7 +23,7 @@ static gboolean
 is_of_no_use_alone (const AtlModelInfo *info)
 {
   return info != NULL && !info->can_run && !info->is_picture && !info->is_lora &&
-         !info->is_upscaler && info->fit_words[0] != '\0';
+         !info->is_adapter && !info->is_upscaler && info->fit_words[0] != '\0';
 }
 
 void

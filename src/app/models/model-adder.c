@@ -312,6 +312,12 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
   else if (info != NULL && info->is_lora && how_brought (self, file->path) == FOR_PICTURES &&
            use_lora (self, file->path, info))
     ;
+  else if (info != NULL && info->is_adapter)
+    atl_add_refusals_add (
+        self->refusals,
+        g_strdup_printf (_ ("“%s” is an adapter (LoRA), which changes a language model: drop it "
+                            "on “Adapters” in the settings of a chat."),
+                         file->name));
   else if (info != NULL && info->is_lora)
     atl_add_refusals_add (
         self->refusals,

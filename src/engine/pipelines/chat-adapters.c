@@ -6,6 +6,7 @@
 
 #include "engine/convert/hf-adapter.h"
 #include "engine/formats/open.h"
+#include "engine/pipelines/chat-adapters.h"
 #include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/conversations.h"
 
@@ -135,4 +136,31 @@ atl_chat_model_set_strengths (AtlChatModel *self, const double *strengths, guint
   if (self->turnstile != NULL)
     atl_turnstile_leave (self->turnstile);
   return ok;
+}
+
+/* As PEFT names what it changes in a language model; a GGUF file says it itself. */
+static gboolean
+is_for_chat_model (const AtlCheckpoint *cp)
+{
+  guint n = atl_checkpoint_n_tensors (cp);
+
+  if (g_strcmp0 (atl_checkpoint_get_string (cp, "general.type"), "adapter") == 0)
+    return TRUE;
+  for (guint i = 0; i < n; i++)
+    {
+      const char *name = atl_checkpoint_tensor (cp, i)->name;
+
+      if (!g_str_has_prefix (name, "base_model.model.model.layers.") ||
+          strstr (name, ".lora_") == NULL)
+        return FALSE;
+    }
+  return n > 0;
+}
+
+gboolean
+atl_chat_adapters_recognise (AtlFileMap *map, const char *name)
+{
+  g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (&map, &name, 1, NULL);
+
+  return cp != NULL && is_for_chat_model (cp);
 }

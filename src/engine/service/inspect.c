@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "engine/pipelines/chat-adapters.h"
 #include "engine/service/handlers.h"
 #include "engine/service/ledger.h"
 #include "engine/service/load.h"
@@ -131,6 +132,26 @@ atl_load_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
 
 /* --- Inspect --- */
 
+/* What is told of the job's one file when it is a LoRA of a language model; NULL when it is none.
+ */
+static GVariant *
+inspect_adapter (AtlJob *job)
+{
+  GVariantDict dict;
+
+  if (job->n_own != 1 || !atl_chat_adapters_recognise (job->maps->pdata[0], job->names->pdata[0]))
+    return NULL;
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_ADAPTER);
+  g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->names->pdata[0]);
+  g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t",
+                         (guint64) atl_file_map_size (job->maps->pdata[0]));
+  g_variant_dict_insert (&dict, ATL_INFO_CAN_RUN, "b", FALSE);
+  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s",
+                         _ ("This is a LoRA: it changes a model, and is none itself"));
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
 static gboolean
 inspect_run (AtlJob *job, GError **error)
 {
@@ -138,7 +159,9 @@ inspect_run (AtlJob *job, GError **error)
   guint64 free_bytes;
   gboolean is_open;
 
-  job->info = atl_picture_inspect_lora (job);
+  job->info = inspect_adapter (job);
+  if (job->info == NULL)
+    job->info = atl_picture_inspect_lora (job);
   if (job->info != NULL)
     return TRUE;
   is_open = atl_load_open (job, error);
