@@ -63,16 +63,18 @@ test_change (void)
   atl_client_stop (client);
 }
 
-/* A safetensors file of one change of weights with `metadata`. */
+/* A safetensors file of one change of weights with `metadata`; `prefix` is "lora_unet_" or that of
+ * a text encoder. */
 static char *
-make_lora (const char *name, const char *module, guint width, const char *metadata)
+make_lora_of (
+    const char *name, const char *prefix, const char *module, guint width, const char *metadata)
 {
   g_autofree char *header = g_strdup_printf (
-      "{%s%s\"lora_unet_%s.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,%u],"
-      "\"data_offsets\":[0,%u]},\"lora_unet_%s.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":"
+      "{%s%s\"%s%s.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,%u],"
+      "\"data_offsets\":[0,%u]},\"%s%s.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":"
       "[2,1],\"data_offsets\":[%u,%u]}}",
-      metadata, *metadata != '\0' ? "," : "", module, width, width * 4, module, width * 4,
-      width * 4 + 8);
+      metadata, *metadata != '\0' ? "," : "", prefix, module, width, width * 4, prefix, module,
+      width * 4, width * 4 + 8);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autofree guint8 *numbers = g_malloc0 (width * 4 + 8);
   guint64 size = GUINT64_TO_LE ((guint64) strlen (header));
@@ -83,6 +85,12 @@ make_lora (const char *name, const char *module, guint width, const char *metada
   g_byte_array_append (bytes, numbers, width * 4 + 8);
   g_assert_true (g_file_set_contents (path, (const char *) bytes->data, bytes->len, NULL));
   return path;
+}
+
+static char *
+make_lora (const char *name, const char *module, guint width, const char *metadata)
+{
+  return make_lora_of (name, "lora_unet_", module, width, metadata);
 }
 
 #define CROSS "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -152,6 +160,42 @@ test_facts (void)
   g_assert_no_error (error);
   g_assert_cmpuint (clip->steps, ==, 4);
   g_assert_cmpstr (clip->sampler, ==, "Euler");
+  atl_client_stop (client);
+}
+
+/* Files that change text encoders alone: the larger CLIP is Stable Diffusion XL's, unless the file
+ * says otherwise; the smaller one has many. */
+static void
+test_text_encoders (void)
+{
+  static const struct
+  {
+    const char *prefix;
+    guint width;
+    const char *metadata, *family;
+  } rows[] = {
+    { "lora_te2_", 1280, "", "Stable Diffusion XL" },
+    { "lora_te2_", 1280, "\"__metadata__\":{\"ss_base_model_version\":\"sd3_m\"}",
+      "Stable Diffusion 3" },
+    { "lora_te2_", 768, "", "" },
+    { "lora_te1_", 768, "", "" },
+    { "lora_te3_", 1280, "", "" },
+  };
+  g_autoptr (AtlClient) client = atl_client_new ();
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *path = make_lora_of ("words.safetensors", rows[i].prefix,
+                                            "text_model_encoder_layers_0_self_attn_q_proj",
+                                            rows[i].width, rows[i].metadata);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlModelInfo) info = fixture_inspect (client, path, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_true (info->is_lora);
+      g_assert_cmpstr (info->family, ==, rows[i].family);
+      g_unlink (path);
+    }
   atl_client_stop (client);
 }
 
@@ -238,6 +282,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/loras/change", test_change);
   g_test_add_func ("/loras/facts", test_facts);
+  g_test_add_func ("/loras/text-encoders", test_text_encoders);
   g_test_add_func ("/loras/wrong", test_wrong);
   g_test_add_func ("/loras/adapters", test_adapters);
   return picture_fixture_run ((const char *const[]){ "sd15", "wan21", NULL });

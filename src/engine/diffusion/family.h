@@ -98,6 +98,7 @@ typedef struct
    * of tensors' names that only this family's layers have, dots as underscores. */
   const char *const *bases, *const *marks;
   gint64 text_width;                /* that a UNet's layers attend to; 0: no UNet */
+  gboolean has_clip_g;              /* files of the larger CLIP alone are taken for its own */
   const AtlDiffusionFamily *shared; /* (nullable) another family whose LoRAs it takes */
   /* Few steps: */
   gboolean keeps_guidance;  /* an input that was taught, and not a second pass */

@@ -13,6 +13,7 @@
 #define MAX_TRIGGERS 6u
 #define MAX_TRIGGER_BYTES 200u
 #define MAX_TAGS 100000u
+#define CLIP_G_WIDTH 1280
 
 void
 atl_lora_facts_clear (AtlLoraFacts *self)
@@ -76,6 +77,31 @@ text_width (const AtlCheckpoint *cp)
   return 0;
 }
 
+/* Whether it changes the larger CLIP alone, or beside the smaller: trainers call it the second text
+ * encoder, and where a third is changed it is one of Stable Diffusion 3. */
+static gboolean
+is_of_clip_g (const AtlCheckpoint *cp)
+{
+  gboolean has_wide = FALSE;
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
+
+      if (g_str_has_prefix (info->name, "lora_te3_") ||
+          g_str_has_prefix (info->name, "text_encoder_3."))
+        return FALSE;
+      if ((g_str_has_prefix (info->name, "lora_te2_text_model_") ||
+           g_str_has_prefix (info->name, "text_encoder_2.text_model.")) &&
+          strstr (info->name, "self_attn") != NULL &&
+          (strstr (info->name, "lora_down") != NULL || strstr (info->name, "lora_A") != NULL ||
+           strstr (info->name, "lora_linear_layer.down") != NULL) &&
+          info->n_dims >= 2)
+        has_wide = has_wide || info->dim[1] == CLIP_G_WIDTH;
+    }
+  return has_wide;
+}
+
 static gboolean
 begins_so (const AtlDiffusionFamily *family, const char *model)
 {
@@ -121,6 +147,9 @@ find_family (const AtlCheckpoint *cp)
         return families[i];
   for (guint i = 0; families[i] != NULL; i++)
     if (has_mark (families[i], cp))
+      return families[i];
+  for (guint i = 0; is_of_clip_g (cp) && families[i] != NULL; i++)
+    if (families[i]->lora.has_clip_g)
       return families[i];
   return NULL;
 }

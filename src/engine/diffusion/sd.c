@@ -394,6 +394,7 @@ const AtlDiffusionFamily atl_family_sdxl = {
   .schedule = SCHEDULE,
   .first_timestep = 1000,
   .lora = { .bases = (const char *const[]){ "stable-diffusion-xl", "sdxl", NULL },
-            .text_width = 2048 },
+            .text_width = 2048,
+            .has_clip_g = TRUE },
   .run = run_sdxl,
 };
