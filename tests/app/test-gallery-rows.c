@@ -137,6 +137,7 @@ test_many (void)
   GtkWidget *scroller;
   guint n = 0, n_held = 0;
   gint64 start;
+  int least;
 
   app_fixture_start (&f);
   for (guint i = 0; i < 4000; i++)
@@ -155,6 +156,10 @@ test_many (void)
   g_assert_true (app_fixture_wait (has_thumbnails, view, WAIT_S));
   g_test_message ("shown after %.0f ms, 300 of them waited",
                   (g_get_monotonic_time () - start) / 1000.0);
+  /* The window can be made as narrow as before, whatever rows it shows. */
+  gtk_widget_measure (GTK_WIDGET (view), GTK_ORIENTATION_HORIZONTAL, -1, &least, NULL, NULL, NULL);
+  g_assert_cmpint (gtk_widget_get_width (GTK_WIDGET (view)), >, 400);
+  g_assert_cmpint (least, <, 360);
   count_tiles (GTK_WIDGET (view), &n, &n_held);
   g_test_message ("%u tiles for 4000 pictures, %u with thumbnails", n, n_held);
   g_assert_cmpuint (n_held, <, 150);
