@@ -87,6 +87,20 @@ can_continue (AppFixture *f)
   return app_fixture_find_id (row, "continue_button") != NULL;
 }
 
+static gboolean
+is_copy_button (GtkWidget *widget, gconstpointer data)
+{
+  return g_strcmp0 (gtk_actionable_get_action_name (GTK_ACTIONABLE (widget)), "message.copy") == 0;
+}
+
+static gboolean
+can_copy (AppFixture *f)
+{
+  GtkWidget *row = app_message_row (f, app_message (app_conversation (f), -1));
+
+  return gtk_widget_is_sensitive (app_fixture_find (row, GTK_TYPE_BUTTON, is_copy_button, NULL));
+}
+
 /* What goes on is told with its thoughts, and may have nothing else yet; elsewhere they are not
  * told. */
 static void
@@ -104,12 +118,14 @@ test_thoughts (void)
   atl_conversation_answer_text (chat, "Hm, is", TRUE);
   atl_conversation_answer_finish (chat, NULL);
   g_assert_true (can_continue (&f));
+  g_assert_false (can_copy (&f));
   assert_told (chat, app_message (chat, -1), "user:one\n\ntwo\nassistant: (Hm, is)");
   app_begin_turn (chat, "three");
   atl_conversation_answer_text (chat, "Hm.", TRUE);
   atl_conversation_answer_text (chat, "It", FALSE);
   atl_conversation_answer_finish (chat, NULL);
   g_assert_true (can_continue (&f));
+  g_assert_true (can_copy (&f));
   assert_told (chat, app_message (chat, -1), "user:one\n\ntwo\n\nthree\nassistant:It (Hm.)");
   app_begin_turn (chat, "four");
   assert_told (chat, app_message (chat, -2), "user:one\n\ntwo\n\nthree\nassistant:It\nuser:four");

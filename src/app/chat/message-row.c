@@ -173,6 +173,8 @@ refresh_footer (AtlMessageRow *self)
   gtk_widget_set_sensitive (self->footer, !streaming);
   gtk_widget_set_visible (self->branch_box, item->n_branches > 1);
   gtk_label_set_text (GTK_LABEL (self->branch_label), branch);
+  /* Of thoughts alone nothing would be copied, and what was copied before would be gone. */
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.copy", item->content->len > 0);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.previous-branch",
                                  item->branch > 0 && !streaming);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.next-branch",
