@@ -8,6 +8,9 @@
 
 /* Characters that a toast shows in one line without cutting them off. */
 #define LONG_SENTENCE 48
+/* Pixels beside its title: its own, the button that closes it; another one without its letters. */
+#define TOAST_MARGINS 96
+#define TOAST_BUTTON 42
 
 typedef struct
 {
@@ -100,20 +103,42 @@ atl_chosen_files (GtkFileChooser *chooser)
   return files;
 }
 
+/* How many letters of a toast's title fit beside its buttons. A title that wraps takes all it
+ * wants, wider than the window, and moves the buttons out of it. */
+static int
+toast_chars (GtkWidget *overlay, const char *button)
+{
+  PangoContext *context = gtk_widget_get_pango_context (overlay);
+  PangoFontMetrics *metrics = pango_context_get_metrics (context, NULL, NULL);
+  int letter = pango_font_metrics_get_approximate_char_width (metrics);
+  int taken = TOAST_MARGINS * PANGO_SCALE;
+
+  pango_font_metrics_unref (metrics);
+  if (button != NULL)
+    taken += TOAST_BUTTON * PANGO_SCALE + (int) g_utf8_strlen (button, -1) * letter;
+  if (gtk_widget_get_width (overlay) <= 0 || letter <= 0)
+    return LONG_SENTENCE;
+  /* Bold ones are wider. */
+  return CLAMP ((gtk_widget_get_width (overlay) * PANGO_SCALE - taken) * 4 / (5 * letter), 8,
+                LONG_SENTENCE);
+}
+
 AdwToast *
-atl_toast_new (const char *sentence)
+atl_toast_new (GtkWidget *overlay, const char *sentence, const char *button)
 {
   g_autofree char *escaped = g_markup_escape_text (sentence, -1);
   AdwToast *toast = adw_toast_new (escaped);
+  const int n_chars = toast_chars (overlay, button);
 
+  adw_toast_set_button_label (toast, button);
   adw_toast_set_timeout (toast, 3);
-  if (g_utf8_strlen (sentence, -1) > LONG_SENTENCE)
+  if (g_utf8_strlen (sentence, -1) > n_chars)
     {
       GtkWidget *label = gtk_label_new (sentence);
       gtk_label_set_wrap (GTK_LABEL (label), TRUE);
       gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
       gtk_label_set_xalign (GTK_LABEL (label), 0);
-      gtk_label_set_max_width_chars (GTK_LABEL (label), LONG_SENTENCE);
+      gtk_label_set_max_width_chars (GTK_LABEL (label), n_chars);
       gtk_widget_add_css_class (label, "heading");
       adw_toast_set_custom_title (toast, label);
       adw_toast_set_timeout (toast, 8);
@@ -142,7 +167,7 @@ atl_toast_show (GtkWidget *overlay, const char *sentence)
     }
   if (*last == NULL || g_strcmp0 (g_object_get_data (G_OBJECT (*last), "sentence"), sentence) != 0)
     {
-      g_set_weak_pointer (last, atl_toast_new (sentence));
+      g_set_weak_pointer (last, atl_toast_new (overlay, sentence, NULL));
       g_object_set_data_full (G_OBJECT (*last), "sentence", g_strdup (sentence), g_free);
       adw_toast_set_priority (*last, ADW_TOAST_PRIORITY_HIGH);
       adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), *last);

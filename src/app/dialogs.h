@@ -26,8 +26,9 @@ void atl_dialog_ask_text (GtkWidget *owner,
 /* The files that were chosen. The caller's. (element-type GFile) */
 GPtrArray *atl_chosen_files (GtkFileChooser *chooser);
 
-/* A sentence of any length: long ones wrap and stay longer. Floating, as adw_toast_new(). */
-AdwToast *atl_toast_new (const char *sentence);
+/* A sentence of any length for a window as wide as `overlay`: long ones wrap and stay longer. With
+ * a button (nullable). Floating, as adw_toast_new(). */
+AdwToast *atl_toast_new (GtkWidget *overlay, const char *sentence, const char *button);
 
 /* Shows it on the overlay at once, before those that wait or stand there, and tells it to a screen
  * reader. What was said last there is not said twice while it is to be read. The toast is borrowed:

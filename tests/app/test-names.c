@@ -2,6 +2,7 @@
  * the focus has a name, once. */
 #include "app-steps.h"
 
+#include "app/dialogs.h"
 #include "app/chat/message-row.h"
 #include "app/compare/compare-window.h"
 #include "app/models/models-page.h"
@@ -209,6 +210,55 @@ test_notice_is_told (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_toast (GtkWidget *widget, gconstpointer data)
+{
+  return g_str_equal (gtk_widget_get_css_name (widget), "toast") &&
+         gtk_widget_get_mapped (widget) && gtk_widget_get_height (widget) > 0;
+}
+
+static GtkWidget *
+find_toast (AppFixture *f)
+{
+  return app_fixture_find (GTK_WIDGET (f->window), GTK_TYPE_WIDGET, is_toast, NULL);
+}
+
+/* In a narrow window a notice is read whole, and what closes it and undoes is in sight. */
+static void
+test_notice_fits (void)
+{
+  static const char words[] = "A sentence of many words, and a/path/of/many/folders/in/it.gguf, "
+                              "that is too long for one line, and for two";
+  AppFixture f;
+
+  app_fixture_start (&f);
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
+  app_assert_soon (gtk_widget_get_width (f.window->toasts) <= 380);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (AdwToast) toast =
+          g_object_ref_sink (atl_toast_new (f.window->toasts, words, i == 0 ? NULL : "_Undo"));
+      graphene_rect_t room, place;
+
+      adw_toast_set_timeout (toast, 0);
+      adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (f.window->toasts), g_object_ref (toast));
+      app_assert_soon (find_toast (&f) != NULL);
+      g_assert_true (gtk_widget_compute_bounds (find_toast (&f), f.window->toasts, &room));
+      for (GtkWidget *child = gtk_widget_get_first_child (find_toast (&f)); child != NULL;
+           child = gtk_widget_get_next_sibling (child))
+        {
+          g_assert_true (gtk_widget_compute_bounds (child, f.window->toasts, &place));
+          g_test_message ("%s: %g to %g of %g", G_OBJECT_TYPE_NAME (child), place.origin.x,
+                          place.origin.x + place.size.width, room.origin.x + room.size.width);
+          g_assert_cmpfloat (place.origin.x + place.size.width, <=,
+                             room.origin.x + room.size.width);
+        }
+      adw_toast_dismiss (toast);
+      app_assert_soon (find_toast (&f) == NULL);
+    }
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -219,5 +269,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/names/answer-is-told", test_answer_is_told);
   g_test_add_func ("/app/names/message-is-read", test_message_is_read);
   g_test_add_func ("/app/names/notice-is-told", test_notice_is_told);
+  g_test_add_func ("/app/names/notice-fits", test_notice_fits);
   return g_test_run ();
 }

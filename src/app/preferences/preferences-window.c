@@ -104,7 +104,8 @@ open_pictures_cb (AtlPreferencesWindow *self)
 static void
 say (AtlPreferencesWindow *self, const char *sentence)
 {
-  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self), atl_toast_new (sentence));
+  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self),
+                                    atl_toast_new (GTK_WIDGET (self), sentence, NULL));
   atl_accessible_announce (GTK_WIDGET (self), sentence);
 }
 

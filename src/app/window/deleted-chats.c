@@ -34,7 +34,7 @@ static void
 say (Deleted *self, const char *sentence)
 {
   adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self->window),
-                                    atl_toast_new (sentence));
+                                    atl_toast_new (self->window, sentence, NULL));
   atl_accessible_announce (self->window, sentence);
 }
 

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/dialogs.h"
 #include "app/window/window-private.h"
 
 #define MAX_UNDO 20
@@ -73,14 +74,12 @@ atl_undo_offer (GtkWidget *widget,
                 GDestroyNotify free_data)
 {
   AtlWindow *self = ATL_WINDOW (gtk_widget_get_root (widget));
-  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
   Undo *undo = g_new0 (Undo, 1);
 
   undo->undo = undo_func;
   undo->data = data;
   undo->free_data = free_data;
-  undo->toast = g_object_ref_sink (adw_toast_new (escaped));
-  adw_toast_set_button_label (undo->toast, _ ("_Undo"));
+  undo->toast = g_object_ref_sink (atl_toast_new (self->toasts, sentence, _ ("_Undo")));
   adw_toast_set_timeout (undo->toast, 8);
   /* Its button is about what was deleted just now. */
   adw_toast_set_priority (undo->toast, ADW_TOAST_PRIORITY_HIGH);
