@@ -246,6 +246,19 @@ end (AtlCompareColumn *self)
   g_signal_emit (self, signals[ENDED], 0);
 }
 
+/* An empty column would look as if it had not been asked. */
+static void
+say_empty (AtlCompareColumn *self)
+{
+  if (self->answer->len > 0)
+    return;
+  gtk_label_set_text (GTK_LABEL (self->empty_label), !self->is_whole ? _ ("Stopped")
+                                                     : self->thinking->len > 0
+                                                         ? _ ("The model ended after its thoughts")
+                                                         : _ ("The model wrote nothing"));
+  gtk_widget_set_visible (self->empty_label, TRUE);
+}
+
 /* The answer is read when it ends, and when the focus comes to it. */
 static void
 tell (AtlCompareColumn *self)
@@ -271,6 +284,7 @@ finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlCompareColumn *self)
   self->stats = atl_answer_stats_to_json (stats, &(AtlAnswerStats){ 0 });
   self->is_whole = g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) != 0;
   end (self);
+  say_empty (self);
   tell (self);
 }
 
