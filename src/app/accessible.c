@@ -489,10 +489,17 @@ atl_accessible_name_combo_row (GtkWidget *row)
   g_signal_connect_after (row, "notify::selected-item", G_CALLBACK (name_chosen), NULL);
 }
 
+static gboolean
+is_of_toast (GtkWidget *button)
+{
+  return gtk_widget_has_css_class (button, "circular") &&
+         g_str_equal (gtk_widget_get_css_name (gtk_widget_get_parent (button)), "toast");
+}
+
 void
 atl_accessible_name_close_button (GtkWidget *root)
 {
-  if (GTK_IS_BUTTON (root) && gtk_widget_has_css_class (root, "close"))
+  if (GTK_IS_BUTTON (root) && (gtk_widget_has_css_class (root, "close") || is_of_toast (root)))
     {
       gtk_widget_set_tooltip_text (root, _ ("Close"));
       gtk_accessible_update_property (GTK_ACCESSIBLE (root), GTK_ACCESSIBLE_PROPERTY_LABEL,

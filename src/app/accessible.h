@@ -33,7 +33,7 @@ void atl_accessible_leave_by_tab (GtkWidget *list);
 /* Gives the lists below a combo row, in its pop-up, the name of the row. */
 void atl_accessible_name_combo_row (GtkWidget *row);
 
-/* Names the close button of an info bar. */
+/* Names the close button of an info bar or a toast. */
 void atl_accessible_name_close_button (GtkWidget *root);
 
 /* As above, for one menu button, with tooltip and name in one. */

@@ -155,6 +155,17 @@ free_last (gpointer data)
   g_free (last);
 }
 
+void
+atl_toast_add (GtkWidget *overlay, AdwToast *toast)
+{
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), toast);
+  /* Libadwaita leaves the button without a name. */
+  for (GtkWidget *child = gtk_widget_get_first_child (overlay); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (g_str_equal (gtk_widget_get_css_name (child), "toast"))
+      atl_accessible_name_close_button (child);
+}
+
 AdwToast *
 atl_toast_show (GtkWidget *overlay, const char *sentence)
 {
@@ -170,7 +181,7 @@ atl_toast_show (GtkWidget *overlay, const char *sentence)
       g_set_weak_pointer (last, atl_toast_new (overlay, sentence, NULL));
       g_object_set_data_full (G_OBJECT (*last), "sentence", g_strdup (sentence), g_free);
       adw_toast_set_priority (*last, ADW_TOAST_PRIORITY_HIGH);
-      adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), *last);
+      atl_toast_add (overlay, *last);
     }
   atl_accessible_announce (overlay, sentence);
   return *last;

@@ -30,6 +30,9 @@ GPtrArray *atl_chosen_files (GtkFileChooser *chooser);
  * a button (nullable). Floating, as adw_toast_new(). */
 AdwToast *atl_toast_new (GtkWidget *overlay, const char *sentence, const char *button);
 
+/* As adw_toast_overlay_add_toast(), with a name for the button that closes it. */
+void atl_toast_add (GtkWidget *overlay, AdwToast *toast);
+
 /* Shows it on the overlay at once, before those that wait or stand there, and tells it to a screen
  * reader. What was said last there is not said twice while it is to be read. The toast is borrowed:
  * watch it with a weak pointer. */

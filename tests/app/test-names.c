@@ -241,8 +241,11 @@ test_notice_fits (void)
       graphene_rect_t room, place;
 
       adw_toast_set_timeout (toast, 0);
-      adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (f.window->toasts), g_object_ref (toast));
+      atl_toast_add (f.window->toasts, g_object_ref (toast));
       app_assert_soon (find_toast (&f) != NULL);
+      gtk_test_accessible_assert_property (
+          GTK_ACCESSIBLE (gtk_widget_get_last_child (find_toast (&f))),
+          GTK_ACCESSIBLE_PROPERTY_LABEL, "Close");
       g_assert_true (gtk_widget_compute_bounds (find_toast (&f), f.window->toasts, &room));
       for (GtkWidget *child = gtk_widget_get_first_child (find_toast (&f)); child != NULL;
            child = gtk_widget_get_next_sibling (child))

@@ -87,6 +87,6 @@ atl_undo_offer (GtkWidget *widget,
   g_queue_push_head (&self->undo, undo);
   if (g_queue_get_length (&self->undo) > MAX_UNDO)
     free_undo (g_queue_pop_tail (&self->undo));
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), g_object_ref (undo->toast));
+  atl_toast_add (self->toasts, g_object_ref (undo->toast));
   atl_accessible_announce (widget, sentence);
 }
