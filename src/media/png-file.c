@@ -59,8 +59,11 @@ take_text (AtlPicture *self, const char *key, const guint8 *data, gsize size, gb
     text = g_convert ((const char *) data, (gssize) size, "UTF-8", "ISO-8859-1", NULL, NULL, NULL);
   else
     text = g_strndup ((const char *) data, size);
-  if (text != NULL)
-    atl_picture_set_text (self, key, text);
+  if (text == NULL)
+    return;
+  atl_picture_set_text (self, key, text);
+  if (strcmp (key, "XML:com.adobe.xmp") == 0)
+    atl_xmp_read (self, text, strlen (text));
 }
 
 /* One text chunk; anything strange is passed over. */

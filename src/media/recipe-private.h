@@ -59,6 +59,9 @@ GVariant *atl_recipe_comfy_drawing (JsonObject *workflow);
 GVariant *atl_recipe_swarm (JsonObject *root);
 GVariant *atl_recipe_fooocus (JsonObject *root);
 GVariant *atl_recipe_invoke (JsonObject *root);
+GVariant *atl_recipe_draw_things (JsonObject *root);
+/* `description` (nullable): where its first versions put the prompt. */
+GVariant *atl_recipe_novelai (JsonObject *root, const char *description);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlRecipeDraft, atl_recipe_draft_clear)
 

@@ -239,7 +239,8 @@ GVariant *
 atl_recipe_from_text (const char *text)
 {
   typedef GVariant *(*Reader) (JsonObject * root);
-  static const Reader readers[] = { atl_recipe_swarm, atl_recipe_fooocus, atl_recipe_invoke,
+  static const Reader readers[] = { atl_recipe_swarm,       atl_recipe_fooocus,
+                                    atl_recipe_invoke,      atl_recipe_draw_things,
                                     atl_recipe_comfy_graph, atl_recipe_comfy_drawing };
   g_autoptr (JsonNode) node = NULL;
   GVariant *recipe = NULL;
@@ -270,6 +271,20 @@ atl_recipe_write (AtlPicture *picture, GVariant *recipe)
   atl_picture_set_text (picture, "atelier", json);
 }
 
+/* NovelAI's, whose prompt may stand beside it. */
+static GVariant *
+read_novelai (const AtlPicture *picture)
+{
+  const char *text = atl_picture_text (picture, "Comment");
+  g_autoptr (JsonNode) node = text != NULL && *text == '{' && strlen (text) <= ATL_PICTURE_MAX_TEXT
+                                  ? atl_recipe_parse (text)
+                                  : NULL;
+
+  return node != NULL ? atl_recipe_novelai (json_node_get_object (node),
+                                            atl_picture_text (picture, "Description"))
+                      : NULL;
+}
+
 GVariant *
 atl_recipe_read (const AtlPicture *picture)
 {
@@ -296,5 +311,5 @@ atl_recipe_read (const AtlPicture *picture)
       if (recipe != NULL)
         return recipe;
     }
-  return NULL;
+  return read_novelai (picture);
 }

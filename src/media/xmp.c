@@ -7,6 +7,7 @@
 #include "media/picture-private.h"
 
 #define NAMESPACE "https://atelier.example/ns/1.0/"
+#define USER_COMMENT "exif:UserComment"
 #define PREFIX "atl:"
 
 /* --- Writing --- */
@@ -39,12 +40,14 @@ append_name (GString *out, const char *key)
       g_string_append_printf (out, "_x%02x_", (guint) (guchar) *p);
 }
 
-/* NULL when it is no name of ours. */
+/* NULL when it is no name of ours, and not the one where Draw Things puts its JSON. */
 static char *
 key_of (const char *name)
 {
   GString *key;
 
+  if (g_str_equal (name, USER_COMMENT))
+    return g_strdup ("UserComment");
   if (!g_str_has_prefix (name, PREFIX))
     return NULL;
   key = g_string_new (NULL);
@@ -112,9 +115,12 @@ start_cb (GMarkupParseContext *context,
 {
   Reader *reader = user_data;
 
+  g_string_truncate (reader->text, 0);
+  /* A text in several languages: the first counts. */
+  if (reader->key != NULL && (g_str_equal (name, "rdf:Alt") || g_str_equal (name, "rdf:li")))
+    return;
   g_free (reader->key);
   reader->key = key_of (name);
-  g_string_truncate (reader->text, 0);
   for (guint i = 0; attributes[i] != NULL; i++)
     {
       g_autofree char *key = key_of (attributes[i]);

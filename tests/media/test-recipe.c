@@ -339,6 +339,74 @@ test_invoke (void)
   assert_uint (old_one, "seed", 42);
 }
 
+static void
+test_novelai (void)
+{
+  g_autoptr (GVariant) recipe = read_one (
+      "Comment", "{\"prompt\":\"a quay\",\"steps\":28,\"height\":1216,\"width\":832,\"scale\":5.0,"
+                 "\"seed\":1234,\"noise_schedule\":\"karras\",\"sampler\":\"k_euler_ancestral\","
+                 "\"uc\":\"fog\",\"request_type\":\"PromptGenerateRequest\"}");
+  g_autoptr (AtlPicture) old = atl_picture_new (8, 8);
+  g_autoptr (GVariant) first = NULL;
+
+  assert_text (recipe, "source", "NovelAI");
+  assert_text (recipe, "prompt", "a quay");
+  assert_text (recipe, "negative_prompt", "fog");
+  assert_text (recipe, "sampler", "Euler a");
+  assert_text (recipe, "schedule", "Karras");
+  assert_double (recipe, "guidance", 5);
+  assert_uint (recipe, "seed", 1234);
+  assert_uint (recipe, "width", 832);
+  assert_other (recipe, "request_type", "PromptGenerateRequest");
+  /* Its first version has the prompt beside it. */
+  atl_picture_set_text (old, "Description", "a pier");
+  atl_picture_set_text (old, "Comment",
+                        "{\"steps\":28,\"sampler\":\"ddim\",\"seed\":5,\"scale\":11,\"uc\":\"\"}");
+  first = atl_recipe_read (old);
+  g_assert_nonnull (first);
+  assert_text (first, "prompt", "a pier");
+  assert_text (first, "sampler", "DDIM");
+}
+
+/* In a packet of XMP, which a PNG has as a text. */
+static void
+test_draw_things (void)
+{
+  g_autoptr (AtlPicture) picture = atl_picture_new (8, 8);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) png = NULL;
+  g_autoptr (AtlPicture) again = NULL;
+  g_autoptr (GVariant) recipe = NULL;
+
+  atl_picture_set_text (
+      picture, "XML:com.adobe.xmp",
+      "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-"
+      "syntax-ns#\"><rdf:Description rdf:about=\"\" xmlns:exif=\"http://ns.adobe.com/exif/1.0/\">"
+      "<exif:UserComment> <rdf:Alt> <rdf:li xml:lang=\"x-default\">{&quot;c&quot;:&quot;a "
+      "dune&quot;,&quot;uc&quot;:&quot;sea&quot;,&quot;model&quot;:&quot;dunes.ckpt&quot;,"
+      "&quot;sampler&quot;:&quot;DPM++ 2M Karras&quot;,&quot;scale&quot;:7.5,&quot;seed&quot;:77,"
+      "&quot;size&quot;:&quot;768x512&quot;,&quot;steps&quot;:20,&quot;strength&quot;:1,"
+      "&quot;lora&quot;:[{&quot;model&quot;:&quot;ink.ckpt&quot;,&quot;weight&quot;:0.5}]}</"
+      "rdf:li> "
+      "</rdf:Alt> </exif:UserComment></rdf:Description></rdf:RDF></x:xmpmeta>");
+  png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  g_assert_no_error (error);
+  again =
+      atl_picture_decode (g_bytes_get_data (png, NULL), g_bytes_get_size (png), 1 << 20, &error);
+  g_assert_no_error (error);
+  recipe = atl_recipe_read (again);
+  g_assert_nonnull (recipe);
+  assert_text (recipe, "source", "Draw Things");
+  assert_text (recipe, "prompt", "a dune");
+  assert_text (recipe, "negative_prompt", "sea");
+  assert_text (recipe, "sampler", "DPM++ 2M");
+  assert_text (recipe, "schedule", "Karras");
+  assert_uint (recipe, "width", 768);
+  assert_uint (recipe, "height", 512);
+  assert_uint (recipe, "steps", 20);
+  assert_double (recipe, "guidance", 7.5);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -353,5 +421,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/recipe/swarm", test_swarm);
   g_test_add_func ("/media/recipe/fooocus", test_fooocus);
   g_test_add_func ("/media/recipe/invoke", test_invoke);
+  g_test_add_func ("/media/recipe/novelai", test_novelai);
+  g_test_add_func ("/media/recipe/draw-things", test_draw_things);
   return g_test_run ();
 }
