@@ -29,7 +29,7 @@ progress_words (const AtlHubProgress *progress)
     return g_strdup (_ ("Checking that every byte is right…"));
   if (progress->total_bytes == 0 || progress->stage == ATL_HUB_CONNECTING)
     return g_strdup (_ ("Looking where it can be had…"));
-  if (progress->seconds_left < 0)
+  if (progress->seconds_left < 1)
     return g_strdup_printf (_ ("%s: %s of %s"), progress->what, done, total);
   left = atl_format_seconds (progress->seconds_left);
   return g_strdup_printf (_ ("%s: %s of %s, %s left"), progress->what, done, total, left);

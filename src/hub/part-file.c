@@ -82,7 +82,8 @@ atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **
   room = (guint64) vfs.f_bavail * vfs.f_frsize;
   if (bytes <= room && room - bytes >= room_to_spare)
     return TRUE;
-  needed = g_format_size (bytes);
+  /* With what is left to others, so that the two numbers agree. */
+  needed = g_format_size (bytes + MIN (room_to_spare, G_MAXUINT64 - bytes));
   there = g_format_size (room);
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_FULL,

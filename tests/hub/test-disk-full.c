@@ -143,6 +143,19 @@ test_disk_full (gconstpointer mode)
   remove_tree (dir);
 }
 
+/* What is left to others is part of what is said to be needed. */
+static void
+test_room_to_spare (void)
+{
+  g_autofree char *path = g_build_filename (g_get_tmp_dir (), "file", NULL);
+  g_autoptr (GError) error = NULL;
+
+  atl_hub_set_room_to_spare ((guint64) 3 << 60);
+  g_assert_false (atl_hub_check_room (path, 1, "A file", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_FULL);
+  g_assert_nonnull (strstr (error->message, "3.5\302\240EB more"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -151,5 +164,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/hub/disk-full/known-size", "known-size", test_disk_full);
   g_test_add_data_func ("/hub/disk-full/unknown-size", "unknown-size", test_disk_full);
+  g_test_add_func ("/hub/disk-full/room-to-spare", test_room_to_spare);
   return g_test_run ();
 }
