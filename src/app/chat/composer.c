@@ -355,7 +355,8 @@ pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlComposer) self = data;
   const GValue *value = gdk_clipboard_read_value_finish (GDK_CLIPBOARD (source), result, NULL);
 
-  if (value != NULL && G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
+  /* Another program takes its time to hand over what was copied; the window may be closed. */
+  if (value != NULL && G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST) && self->files != NULL)
     atl_composer_attach_files (self, g_value_get_boxed (value));
 }
 
@@ -379,7 +380,7 @@ text_pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlComposer) self = data;
   g_autofree char *text = gdk_clipboard_read_text_finish (GDK_CLIPBOARD (source), result, NULL);
 
-  if (text == NULL)
+  if (text == NULL || self->files == NULL)
     return;
   if (strlen (text) < LONG_PASTE_BYTES)
     insert_text (self, text);
