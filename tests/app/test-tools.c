@@ -89,6 +89,13 @@ test_compare (void)
   g_signal_emit_by_name (column (window, 2), "remove");
   g_assert_cmpuint (atl_compare_window_get_n_columns (ATL_COMPARE_WINDOW (window)), ==, 2);
   g_assert_null (app_fixture_find_id (window, "remove_button"));
+  /* A column without a word says why it has none. */
+  atl_compare_column_set_param (column (window, 0), "max-tokens", 0);
+  g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Once upon a time", NULL));
+  g_assert_true (app_fixture_wait (has_compared, window, 60));
+  g_assert_cmpstr (atl_compare_column_get_answer (column (window, 0)), ==, "");
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (app_fixture_find_id (window, "empty_label"))), ==,
+                   "The model wrote nothing");
   /* One is gone on with: a chat with the question and that answer. */
   answer = g_strdup (atl_compare_column_get_answer (column (window, 1)));
   g_signal_emit_by_name (column (window, 1), "keep");
@@ -208,6 +215,7 @@ test_notebook (void)
   GtkWidget *window;
   GtkTextBuffer *buffer;
   GtkTextIter iter;
+  GtkLabel *label;
   g_autofree char *text = NULL;
   g_autofree char *undone = NULL;
   g_autofree char *choices = NULL;
@@ -241,6 +249,13 @@ test_notebook (void)
   g_assert_nonnull (choices);
   g_assert_nonnull (strstr (choices, "<b>"));
   g_assert_nonnull (strchr (choices, '%'));
+  /* By keyboard they are told below the text, and not any longer than the cursor is there. */
+  gtk_text_buffer_place_cursor (buffer, &iter);
+  label = GTK_LABEL (app_fixture_find_id (window, "status_label"));
+  g_assert_nonnull (strchr (gtk_label_get_text (label), '%'));
+  gtk_text_buffer_get_iter_at_offset (buffer, &iter, 3);
+  gtk_text_buffer_place_cursor (buffer, &iter);
+  g_assert_cmpstr (gtk_label_get_text (label), ==, "");
   /* One step takes the continuation back. */
   g_assert_true (gtk_text_buffer_get_can_undo (buffer));
   gtk_text_buffer_undo (buffer);

@@ -37,6 +37,7 @@ struct _AtlNotebookWindow
   GtkWidget *text_view;
   GtkWidget *placeholder;
   GtkWidget *status_label;
+  gboolean tells_choices; /* the status is about the word at the cursor */
   GtkWidget *button_stack;
   GtkWidget *continue_button;
   GtkWidget *stop_button;
@@ -144,6 +145,7 @@ refresh (AtlNotebookWindow *self)
 static void
 status (AtlNotebookWindow *self, const char *words)
 {
+  self->tells_choices = FALSE;
   gtk_label_set_text (GTK_LABEL (self->status_label), words);
 }
 
@@ -197,8 +199,10 @@ cursor_cb (AtlNotebookWindow *self)
   gtk_text_buffer_get_iter_at_mark (get_buffer (self), &iter,
                                     gtk_text_buffer_get_insert (get_buffer (self)));
   words = atl_token_tags_describe (self->tokens, &iter, FALSE);
-  if (words != NULL)
-    status (self, words);
+  if (words == NULL && !self->tells_choices)
+    return;
+  status (self, words != NULL ? words : "");
+  self->tells_choices = words != NULL;
 }
 
 static void
