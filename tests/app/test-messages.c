@@ -143,6 +143,7 @@ test_calls (void)
   g_autofree char *one = g_strconcat ("I look.\n\n", bern, NULL);
   g_autofree char *two = g_strconcat (bern, "\n\n", basel, NULL);
   g_autofree char *raw = NULL;
+  g_autofree char *each = NULL;
 
   app_fixture_start (&f);
   chat = app_conversation (&f);
@@ -175,6 +176,16 @@ test_calls (void)
                "\"arguments\":{}}}]\n"
                "tool:12 degrees, noon <call00000 weather>\n"
                "tool:12 degrees, noon <call00001 time>\nassistant:Nice.");
+  atl_window_new_chat (f.window, 0);
+
+  /* A list of as many results has one for each. */
+  chat = app_conversation (&f);
+  app_exchange (chat, "Both?", two);
+  app_begin_turn (chat, "[\"12 degrees\", {\"hour\": 12}]");
+  each = told (chat, app_message (chat, -2));
+  g_assert_nonnull (strstr (each, "\ntool:12 degrees <call00000 weather>\n"
+                                  "tool:{\"hour\":12} <call00001 time>"));
+  atl_conversation_answer_finish (chat, NULL);
   app_fixture_stop (&f);
 }
 

@@ -63,14 +63,42 @@ atl_conversation_one_message (const char *content)
   return to_text (messages);
 }
 
-/* What a person replied to calls is what the tools said: all of it is the result of each. */
+/* A reply to several calls that is a JSON list of as many results; else NULL. */
+static JsonNode *
+results_of_each (JsonArray *calls, const char *content)
+{
+  const guint n = json_array_get_length (calls);
+  g_autoptr (JsonNode) node =
+      n > 1 && *content == '[' ? atl_json_parse (content, strlen (content), "results", NULL) : NULL;
+
+  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node) ||
+      json_array_get_length (json_node_get_array (node)) != n)
+    return NULL;
+  return g_steal_pointer (&node);
+}
+
+static char *
+result_text (JsonNode *result)
+{
+  if (JSON_NODE_HOLDS_VALUE (result) && json_node_get_value_type (result) == G_TYPE_STRING)
+    return g_strdup (json_node_get_string (result));
+  return json_to_string (result, FALSE);
+}
+
+/* What a person replied to calls is what the tools said: all of it is the result of each, unless it
+ * is a list of one for each. */
 static void
 add_results (JsonArray *messages, JsonArray *calls, const char *content)
 {
+  g_autoptr (JsonNode) each = results_of_each (calls, content);
+
   for (guint i = 0; i < json_array_get_length (calls); i++)
     {
       JsonObject *call = json_array_get_object_element (calls, i);
-      JsonObject *result = add_message (messages, "tool", content);
+      g_autofree char *own =
+          each != NULL ? result_text (json_array_get_element (json_node_get_array (each), i))
+                       : NULL;
+      JsonObject *result = add_message (messages, "tool", own != NULL ? own : content);
 
       json_object_set_string_member (result, "tool_call_id", atl_json_string (call, "id", ""));
       json_object_set_string_member (
