@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "app/models/add-question.h"
 #include "app/models/model-adder.h"
 #include "hub/library.h"
 
@@ -97,6 +98,43 @@ test_one_question (void)
   app_fixture_stop (&f);
 }
 
+static void
+answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
+{
+}
+
+static gboolean
+says_below (GtkWidget *row, gconstpointer words)
+{
+  const char *subtitle = adw_action_row_get_subtitle (ADW_ACTION_ROW (row));
+
+  return subtitle != NULL && g_str_has_prefix (subtitle, words);
+}
+
+/* Files of one name are told apart by their folders. */
+static void
+test_same_names (void)
+{
+  AtlModelFile one = { .path = (char *) "/a/unet/model.safetensors", .name = (char *) "model" };
+  AtlModelFile two = { .path = (char *) "/a/vae/model.safetensors", .name = (char *) "model" };
+  AtlModelFile other = { .path = (char *) "/a/other/ink.safetensors", .name = (char *) "ink" };
+  g_autoptr (GPtrArray) models = g_ptr_array_new ();
+  g_autoptr (GHashTable) reasons = g_hash_table_new (g_str_hash, g_str_equal);
+  GtkWidget *question;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  g_ptr_array_add (models, &one);
+  g_ptr_array_add (models, &two);
+  g_ptr_array_add (models, &other);
+  question = atl_add_question_new (GTK_WINDOW (f.window), models, reasons, answered_cb, f.session);
+  g_assert_nonnull (app_fixture_find (question, ADW_TYPE_ACTION_ROW, says_below, "unet · "));
+  g_assert_nonnull (app_fixture_find (question, ADW_TYPE_ACTION_ROW, says_below, "vae · "));
+  g_assert_null (app_fixture_find (question, ADW_TYPE_ACTION_ROW, says_below, "other · "));
+  gtk_window_destroy (GTK_WINDOW (question));
+  app_fixture_stop (&f);
+}
+
 /* What cannot be read is told at once, and only the rest is asked about. */
 static void
 test_damaged (void)
@@ -177,6 +215,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/adding/one-question", test_one_question);
+  g_test_add_func ("/app/adding/same-names", test_same_names);
   g_test_add_func ("/app/adding/damaged", test_damaged);
   g_test_add_func ("/app/adding/copy-bar", test_copy_bar);
   return g_test_run ();

@@ -70,17 +70,41 @@ toggled_cb (AdwMessageDialog *dialog)
   adw_message_dialog_set_response_enabled (dialog, "reference", any);
 }
 
+/* The folder that tells it from others of the same name; NULL where its name does. The caller's. */
+static char *
+folder_of (const AtlModelFile *file, GPtrArray *models)
+{
+  g_autofree char *folder = g_path_get_dirname (file->path);
+
+  for (guint i = 0; i < models->len; i++)
+    {
+      const AtlModelFile *other = g_ptr_array_index (models, i);
+
+      if (other != file && g_strcmp0 (other->name, file->name) == 0)
+        return g_filename_display_basename (folder);
+    }
+  return NULL;
+}
+
 static GtkWidget *
-new_row (const AtlModelFile *file, const char *reason, gboolean chosen, GtkWidget *check)
+new_row (const AtlModelFile *file,
+         GPtrArray *models,
+         const char *reason,
+         gboolean chosen,
+         GtkWidget *check)
 {
   g_autofree char *size = atl_format_bytes (file->size_bytes);
+  g_autofree char *folder = folder_of (file, models);
+  g_autofree char *where =
+      folder != NULL ? g_strdup_printf ("%s · %s", folder, size) : g_strdup (size);
   g_autofree char *subtitle =
-      reason != NULL ? g_strdup_printf ("%s · %s", size, reason) : g_strdup (size);
+      reason != NULL ? g_strdup_printf ("%s · %s", where, reason) : g_strdup (where);
+  g_autofree char *label =
+      folder != NULL ? g_strdup_printf ("%s, %s", file->name, folder) : g_strdup (file->name);
   GtkWidget *row = adw_action_row_new ();
 
   gtk_check_button_set_active (GTK_CHECK_BUTTON (check), chosen);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (check), GTK_ACCESSIBLE_PROPERTY_LABEL, file->name,
-                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (check), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), file->name);
   adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 1);
@@ -105,7 +129,7 @@ new_list (GtkWidget *dialog, GPtrArray *models, GHashTable *reasons, GPtrArray *
       const char *reason = g_hash_table_lookup (reasons, file->path);
 
       gtk_list_box_append (GTK_LIST_BOX (list),
-                           new_row (file, reason, reason == NULL || none_can_run, check));
+                           new_row (file, models, reason, reason == NULL || none_can_run, check));
       g_ptr_array_add (checks, check);
       g_signal_connect_swapped (check, "toggled", G_CALLBACK (toggled_cb), dialog);
     }
