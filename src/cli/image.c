@@ -12,6 +12,7 @@
 #include "cli/image-preview.h"
 #include "cli/session.h"
 #include "media/recipe.h"
+#include "media/sampler-names.h"
 
 typedef struct
 {
@@ -156,6 +157,49 @@ read_recipe (AtlCliSession *session, const char *path, GVariant **recipe, GError
   else
     *recipe = g_variant_ref (file->recipe);
   return *recipe != NULL;
+}
+
+static void
+leave_out (GVariant **recipe, const char *key)
+{
+  g_autoptr (GVariant) before = *recipe;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, before);
+  g_variant_dict_remove (&dict, key);
+  *recipe = g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+/* Other programs have samplers and schedules of their own; what else they say is followed. */
+static void
+leave_out_unknown (const AtlImageOptions *options, const AtlModelInfo *info, GVariant **recipe)
+{
+  g_autofree char *sampler = atl_dict_string (*recipe, ATL_MADE_SAMPLER, "");
+  g_autofree char *schedule = atl_dict_string (*recipe, ATL_MADE_SCHEDULE, "");
+  gboolean is_known = *sampler == '\0' || g_str_has_suffix (sampler, "Scheduler");
+
+  for (guint i = 0; info->samplers[i] != NULL && !is_known; i++)
+    is_known = g_ascii_strcasecmp (info->samplers[i], sampler) == 0;
+  if (!is_known && options->sampler == NULL)
+    {
+      leave_out (recipe, ATL_MADE_SAMPLER);
+      /* Translators: the name of a sampler. */
+      fprintf (stderr,
+               _ ("The sampler “%s” of that picture is not known for this model, whose own "
+                  "is taken"),
+               sampler);
+      fputc ('\n', stderr);
+    }
+  if (*schedule != '\0' && atl_schedule_find (schedule) == NULL && options->sampler == NULL &&
+      options->schedule == NULL)
+    {
+      leave_out (recipe, ATL_MADE_SCHEDULE);
+      /* Translators: the name of a schedule. */
+      fprintf (stderr,
+               _ ("The schedule “%s” of that picture is not known here: the model's own is taken"),
+               schedule);
+      fputc ('\n', stderr);
+    }
 }
 
 /* --- Saving --- */
@@ -332,8 +376,11 @@ run (AtlCliSession *session, const AtlImageOptions *options, GError **error)
                    atl_model_get_info (model)->name);
       return FALSE;
     }
-  return read_recipe (session, options->like, &recipe, error) &&
-         make_pictures (session, model, upscaler, options, recipe, error);
+  if (!read_recipe (session, options->like, &recipe, error))
+    return FALSE;
+  if (recipe != NULL)
+    leave_out_unknown (options, atl_model_get_info (model), &recipe);
+  return make_pictures (session, model, upscaler, options, recipe, error);
 }
 
 int

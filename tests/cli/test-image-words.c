@@ -104,6 +104,36 @@ test_words_said (void)
   g_assert_cmpuint (n_left_out, ==, 1);
 }
 
+/* A recipe of another program names what nobody here knows: that is left out and said, the rest is
+ * followed. */
+static void
+test_unknown_in_recipe (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "other.png", NULL);
+  g_autofree char *like = g_build_filename (folder, "like-other.png", NULL);
+  g_autoptr (AtlPicture) picture = atl_picture_new (8, 8);
+  g_autoptr (AtlPicture) drawn = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) png = NULL;
+  g_auto (CliResult) result = { 0 };
+
+  atl_picture_set_text (
+      picture, "parameters",
+      "a fox\nSteps: 2, Sampler: Restart, Schedule type: Turbulent, CFG scale: 6, "
+      "Seed: 12, Size: 64x72, Hires upscale: 2, ControlNet 0: \"model: a, b\"");
+  png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_set_contents (asked, g_bytes_get_data (png, NULL),
+                                      (gssize) g_bytes_get_size (png), NULL));
+  cli_image (&result, model, "--like", asked, "--out", like, NULL);
+  g_test_message ("%s", result.err);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_nonnull (strstr (result.err, "“Restart”"));
+  g_assert_nonnull (strstr (result.err, "“Turbulent”"));
+  drawn = cli_read_picture (like);
+  g_assert_nonnull (strstr (atl_picture_text (drawn, "parameters"), "Seed: 12, Size: 64x72"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -115,6 +145,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image-words/odd-bytes", test_odd_bytes);
   g_test_add_func ("/cli-image-words/control-characters", test_control_characters);
   g_test_add_func ("/cli-image-words/words-said", test_words_said);
+  g_test_add_func ("/cli-image-words/unknown-in-recipe", test_unknown_in_recipe);
   status = g_test_run ();
   cli_images_end (folder);
   g_free (model);
