@@ -368,6 +368,29 @@ test_lacks (void)
   app_fixture_stop (&f);
 }
 
+static void
+test_lacks_sampler (void)
+{
+  static const struct
+  {
+    const char *sampler, *expected;
+  } rows[] = { { "Restart", "Its sampler is not known for this model: Restart." },
+               { "euler", NULL },
+               { "", NULL } };
+  AppFixture f;
+
+  app_start_drawing (&f);
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (GVariant) recipe = g_variant_ref_sink (
+          g_variant_new_parsed ("{%s: <%s>}", ATL_MADE_SAMPLER, rows[i].sampler));
+      g_autofree char *words = atl_pictures_session_lacks_words (app_pictures (&f), recipe, NULL);
+
+      g_assert_cmpstr (words, ==, rows[i].expected);
+    }
+  app_fixture_stop (&f);
+}
+
 /* Copies of what was pasted go when nothing uses them and they are old. */
 static void
 test_pasted (void)
@@ -521,6 +544,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/page-actions/upscalers-kept", test_upscalers_kept);
   g_test_add_func ("/app/page-actions/loras", test_loras);
   g_test_add_func ("/app/page-actions/lacks", test_lacks);
+  g_test_add_func ("/app/page-actions/lacks-sampler", test_lacks_sampler);
   g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
   g_test_add_func ("/app/page-actions/lora-later", test_lora_later);
   g_test_add_func ("/app/page-actions/pasted", test_pasted);

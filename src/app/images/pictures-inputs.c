@@ -331,11 +331,31 @@ has_model (AtlPicturesSession *self, const char *name)
   return FALSE;
 }
 
+/* Of a recipe: what another program draws with and the model does not; NULL: nothing. The caller's.
+ */
+static char *
+unknown_sampler (AtlPicturesSession *self, GVariant *recipe)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self);
+  g_autofree char *sampler = atl_dict_string (recipe, ATL_MADE_SAMPLER, "");
+
+  if (info == NULL || *sampler == '\0' || g_str_has_suffix (sampler, "Scheduler"))
+    return NULL;
+  for (guint i = 0; info->samplers[i] != NULL; i++)
+    if (g_ascii_strcasecmp (info->samplers[i], sampler) == 0)
+      return NULL;
+  return g_steal_pointer (&sampler);
+}
+
 char *
 atl_pictures_session_lacks_words (AtlPicturesSession *self, GVariant *recipe, const char *loras)
 {
   const char *now = atl_pictures_session_get_model_name (self), *then = NULL;
-  g_autofree char *first = NULL, *second = NULL;
+  g_autofree char *first = NULL, *second = NULL, *third = NULL;
+  g_autofree char *sampler = unknown_sampler (self, recipe);
+  char *const *const said[] = { &first, &second, &third };
+  g_autoptr (GStrvBuilder) all = g_strv_builder_new ();
+  g_auto (GStrv) parts = NULL;
 
   /* The one that is being loaded is in use soon; "" where there is none. */
   if (now == NULL)
@@ -349,11 +369,14 @@ atl_pictures_session_lacks_words (AtlPicturesSession *self, GVariant *recipe, co
                                   ? _ ("It was made with another model, which you have: %s.")
                                   : _ ("It was made with another model, which is not here: %s."),
                               then);
-  if (first == NULL)
-    return g_steal_pointer (&second);
-  if (second == NULL)
-    return g_steal_pointer (&first);
-  return g_strconcat (first, " ", second, NULL);
+  if (sampler != NULL)
+    /* Translators: the name of a sampler. */
+    third = g_strdup_printf (_ ("Its sampler is not known for this model: %s."), sampler);
+  for (gsize i = 0; i < G_N_ELEMENTS (said); i++)
+    if (*said[i] != NULL)
+      g_strv_builder_add (all, *said[i]);
+  parts = g_strv_builder_end (all);
+  return *parts != NULL ? g_strjoinv (" ", parts) : NULL;
 }
 
 static void
