@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "app/chat/chat-view.h"
 #include "app/chat/json-lines.h"
+#include "app/chat/message-row.h"
 #include "app/chat/tool-card.h"
 
 #define WEATHER "{\"city\": \"Bern\"}"
@@ -414,6 +416,58 @@ test_code_direction (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+shows (GtkWidget *row, gconstpointer item)
+{
+  return atl_message_row_get_item (ATL_MESSAGE_ROW (row)) == item;
+}
+
+static gboolean
+is_in_sight (AppFixture *f, GtkWidget *widget)
+{
+  GtkWidget *view = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_CHAT_VIEW, NULL, NULL);
+  graphene_rect_t place;
+
+  return widget != NULL && gtk_widget_get_mapped (widget) &&
+         gtk_widget_compute_bounds (widget, view, &place) && place.size.height > 0 &&
+         place.origin.y >= 0 &&
+         place.origin.y + place.size.height <= (float) gtk_widget_get_height (view);
+}
+
+static GtkWidget *
+find_editor (AppFixture *f, AtlMessageItem *item)
+{
+  GtkWidget *row = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_MESSAGE_ROW, shows, item);
+
+  return row != NULL ? app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL) : NULL;
+}
+
+/* Also where the answer is so long that the question is out of sight: that one, not one above. */
+static void
+test_up_finds_last (void)
+{
+  AppFixture f;
+  AtlMessageItem *last;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "first", "answer");
+  app_begin_turn (app_conversation (&f), "typo");
+  last = app_message (app_conversation (&f), -2);
+  for (guint i = 0; i < 20; i++)
+    {
+      for (guint k = 0; k < 20; k++)
+        atl_conversation_answer_text (app_conversation (&f), "A paragraph.\n\n", FALSE);
+      app_fixture_spin (50);
+    }
+  atl_conversation_answer_finish (app_conversation (&f), NULL);
+  app_fixture_spin (200);
+  g_assert_true (app_press (app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL),
+                            GDK_KEY_Up, 0));
+  app_assert_soon (is_in_sight (&f, find_editor (&f, last)));
+  g_assert_true (gtk_widget_has_focus (find_editor (&f, last)));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -427,5 +481,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/messages/thinking-time", test_thinking_time);
   g_test_add_func ("/app/messages/empty", test_empty);
   g_test_add_func ("/app/messages/code-direction", test_code_direction);
+  g_test_add_func ("/app/messages/up-finds-last", test_up_finds_last);
   return g_test_run ();
 }

@@ -31,6 +31,8 @@ struct _AtlChatView
   GPtrArray *hits; /* (nullable) (element-type AtlSearchHit) */
   guint hit;
   gint64 found_id;
+  gint64 edit_id; /* whose row is edited as soon as it is there */
+  guint edit_source, n_frames_to_row;
 
   gboolean stick; /* the person is at the end and wants to stay there */
   double last_value, last_upper, last_page;
@@ -220,6 +222,35 @@ find_row (GtkWidget *widget, gint64 id)
   return NULL;
 }
 
+#define MAX_FRAMES_TO_ROW 60
+
+/* A list view makes the rows that are in sight when it is laid out. */
+static gboolean
+edit_cb (GtkWidget *list, GdkFrameClock *clock, gpointer data)
+{
+  AtlChatView *self = data;
+  AtlMessageRow *row = find_row (list, self->edit_id);
+
+  if (row == NULL && --self->n_frames_to_row > 0)
+    return G_SOURCE_CONTINUE;
+  self->edit_source = 0;
+  if (row != NULL)
+    atl_message_row_edit (row);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+edit_when_shown (AtlChatView *self, gint64 id, guint position)
+{
+  if (self->edit_source != 0)
+    gtk_widget_remove_tick_callback (self->list, self->edit_source);
+  self->stick = FALSE;
+  self->edit_id = id;
+  self->n_frames_to_row = MAX_FRAMES_TO_ROW;
+  gtk_widget_activate_action (self->list, "list.scroll-to-item", "u", position);
+  self->edit_source = gtk_widget_add_tick_callback (self->list, edit_cb, self, NULL);
+}
+
 gboolean
 atl_chat_view_edit_last (AtlChatView *self)
 {
@@ -231,12 +262,12 @@ atl_chat_view_edit_last (AtlChatView *self)
   for (guint i = g_list_model_get_n_items (messages); i-- > 0;)
     {
       g_autoptr (AtlMessageItem) item = g_list_model_get_item (messages, i);
-      AtlMessageRow *row = item->role == ATL_ROLE_USER ? find_row (self->list, item->id) : NULL;
-      if (row != NULL)
-        {
-          atl_message_row_edit (row);
-          return TRUE;
-        }
+
+      if (item->role != ATL_ROLE_USER)
+        continue;
+      /* A long answer may have pushed it out of sight. */
+      edit_when_shown (self, item->id, i);
+      return TRUE;
     }
   return FALSE;
 }
@@ -405,6 +436,9 @@ atl_chat_view_dispose (GObject *object)
   if (self->tick != 0)
     gtk_widget_remove_tick_callback (self->scroller, self->tick);
   self->tick = 0;
+  if (self->edit_source != 0)
+    gtk_widget_remove_tick_callback (self->list, self->edit_source);
+  self->edit_source = 0;
   if (self->selection != NULL)
     gtk_no_selection_set_model (self->selection, NULL);
   g_clear_pointer (&self->box, gtk_widget_unparent);
