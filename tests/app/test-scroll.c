@@ -206,10 +206,102 @@ test_sidebar (void)
   app_fixture_stop (&f);
 }
 
+static void
+test_stays_at_end (void)
+{
+  AppFixture f;
+  AtlConversation *conversation;
+  AtlChatView *view;
+  GtkWidget *scroller;
+  GtkAdjustment *adjustment;
+  double value;
+
+  app_fixture_start (&f);
+  conversation = app_conversation (&f);
+  for (guint i = 0; i < 12; i++)
+    app_exchange (conversation, "question", "a\n\nb\n\nc\n\nd\n\ne\n\nf");
+  app_fixture_spin (300);
+  view = ATL_CHAT_VIEW (app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_CHAT_VIEW, NULL, NULL));
+  scroller = app_fixture_find_id (GTK_WIDGET (view), "scroller");
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
+  g_assert_true (atl_chat_view_get_is_at_end (view));
+  app_begin_turn (conversation, "more");
+  for (guint i = 0; i < 20; i++)
+    {
+      atl_conversation_answer_text (conversation, "A paragraph.\n\n", FALSE);
+      app_fixture_spin (30);
+    }
+  app_assert_soon (atl_chat_view_get_is_at_end (view));
+  /* A person who scrolled up stays there. */
+  gtk_adjustment_set_value (adjustment, gtk_adjustment_get_value (adjustment) - 400);
+  app_fixture_spin (50);
+  value = gtk_adjustment_get_value (adjustment);
+  for (guint i = 0; i < 10; i++)
+    {
+      atl_conversation_answer_text (conversation, "A paragraph.\n\n", FALSE);
+      app_fixture_spin (30);
+    }
+  app_fixture_spin (200);
+  g_assert_cmpfloat_with_epsilon (gtk_adjustment_get_value (adjustment), value, 60);
+  g_assert_false (atl_chat_view_get_is_at_end (view));
+  atl_chat_view_jump_to_end (view);
+  app_assert_soon (atl_chat_view_get_is_at_end (view));
+  atl_conversation_answer_finish (conversation, NULL);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+scroll_up (gpointer adjustment)
+{
+  gtk_adjustment_set_value (adjustment, gtk_adjustment_get_value (adjustment) - 400);
+  return G_SOURCE_REMOVE;
+}
+
+/* Between the layout and the next frame. */
+static void
+grown_cb (GtkAdjustment *adjustment, guint *n)
+{
+  if ((*n)++ == 0)
+    g_idle_add_full (G_PRIORITY_HIGH, scroll_up, adjustment, NULL);
+}
+
+/* A person who scrolls up just after the answer has grown stays there, too. */
+static void
+test_scrolls_while_growing (void)
+{
+  AppFixture f;
+  AtlConversation *conversation;
+  AtlChatView *view;
+  GtkAdjustment *adjustment;
+  guint n = 0;
+
+  app_fixture_start (&f);
+  conversation = app_conversation (&f);
+  for (guint i = 0; i < 12; i++)
+    app_exchange (conversation, "question", "a\n\nb\n\nc\n\nd\n\ne\n\nf");
+  app_fixture_spin (300);
+  view = ATL_CHAT_VIEW (app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_CHAT_VIEW, NULL, NULL));
+  adjustment = gtk_scrolled_window_get_vadjustment (
+      GTK_SCROLLED_WINDOW (app_fixture_find_id (GTK_WIDGET (view), "scroller")));
+  app_begin_turn (conversation, "more");
+  app_assert_soon (atl_chat_view_get_is_at_end (view));
+  app_fixture_spin (300);
+  g_signal_connect (adjustment, "changed", G_CALLBACK (grown_cb), &n);
+  atl_conversation_answer_text (conversation, "A paragraph.\n\nAnd another.\n\n", FALSE);
+  app_assert_soon (n > 0);
+  app_fixture_spin (300);
+  g_assert_false (atl_chat_view_get_is_at_end (view));
+  g_signal_handlers_disconnect_by_func (adjustment, grown_cb, &n);
+  atl_conversation_answer_finish (conversation, NULL);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/scroll/stays-at-end", test_stays_at_end);
+  g_test_add_func ("/app/scroll/while-growing", test_scrolls_while_growing);
   g_test_add_func ("/app/scroll/other-chat", test_other_chat);
   g_test_add_func ("/app/scroll/short-messages", test_short_messages);
   g_test_add_func ("/app/scroll/other-path", test_other_path);

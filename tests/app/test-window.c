@@ -468,50 +468,6 @@ test_long_chat (void)
 }
 
 static void
-test_stays_at_end (void)
-{
-  AppFixture f;
-  AtlConversation *conversation;
-  AtlChatView *view;
-  GtkWidget *scroller;
-  GtkAdjustment *adjustment;
-  double value;
-
-  app_fixture_start (&f);
-  conversation = app_conversation (&f);
-  for (guint i = 0; i < 12; i++)
-    app_exchange (conversation, "question", "a\n\nb\n\nc\n\nd\n\ne\n\nf");
-  app_fixture_spin (300);
-  view = ATL_CHAT_VIEW (app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_CHAT_VIEW, NULL, NULL));
-  scroller = app_fixture_find_id (GTK_WIDGET (view), "scroller");
-  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
-  g_assert_true (atl_chat_view_get_is_at_end (view));
-  app_begin_turn (conversation, "more");
-  for (guint i = 0; i < 20; i++)
-    {
-      atl_conversation_answer_text (conversation, "A paragraph.\n\n", FALSE);
-      app_fixture_spin (30);
-    }
-  app_assert_soon (atl_chat_view_get_is_at_end (view));
-  /* A person who scrolled up stays there. */
-  gtk_adjustment_set_value (adjustment, gtk_adjustment_get_value (adjustment) - 400);
-  app_fixture_spin (50);
-  value = gtk_adjustment_get_value (adjustment);
-  for (guint i = 0; i < 10; i++)
-    {
-      atl_conversation_answer_text (conversation, "A paragraph.\n\n", FALSE);
-      app_fixture_spin (30);
-    }
-  app_fixture_spin (200);
-  g_assert_cmpfloat_with_epsilon (gtk_adjustment_get_value (adjustment), value, 60);
-  g_assert_false (atl_chat_view_get_is_at_end (view));
-  atl_chat_view_jump_to_end (view);
-  app_assert_soon (atl_chat_view_get_is_at_end (view));
-  atl_conversation_answer_finish (conversation, NULL);
-  app_fixture_stop (&f);
-}
-
-static void
 disposed_cb (gpointer data, GObject *where)
 {
   *(GThread **) data = g_thread_self ();
@@ -588,7 +544,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/directions", test_directions);
   g_test_add_func ("/app/window/code-directions", test_code_directions);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
-  g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   g_test_add_func ("/app/window/icon-threads", test_icon_threads);
   g_test_add_func ("/app/window/last-page", test_last_page);
   return g_test_run ();

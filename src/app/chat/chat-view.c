@@ -35,7 +35,7 @@ struct _AtlChatView
   guint edit_source, n_frames_to_row;
 
   gboolean stick; /* the person is at the end and wants to stay there */
-  double last_value, last_upper, last_page;
+  double last_value;
   guint tick;
   guint n_frames; /* left to settle */
   guint earlier_source;
@@ -117,21 +117,17 @@ refresh_jump (AtlChatView *self)
   gtk_widget_set_can_target (self->jump_revealer, show);
 }
 
-/* The value moved without the list having changed its size: a person scrolled. */
+/* Up without the list having changed its size: a person scrolled. */
 static void
 value_changed_cb (GtkAdjustment *adjustment, AtlChatView *self)
 {
   double value = gtk_adjustment_get_value (adjustment);
-  double upper = gtk_adjustment_get_upper (adjustment);
-  double page = gtk_adjustment_get_page_size (adjustment);
 
-  if (upper == self->last_upper && page == self->last_page && value < self->last_value - 1)
+  if (value < self->last_value - 1)
     self->stick = FALSE;
   if (atl_chat_view_get_is_at_end (self))
     self->stick = TRUE;
   self->last_value = value;
-  self->last_upper = upper;
-  self->last_page = page;
   refresh_jump (self);
   if (!self->stick)
     want_earlier (self);
@@ -140,6 +136,8 @@ value_changed_cb (GtkAdjustment *adjustment, AtlChatView *self)
 static void
 size_changed_cb (GtkAdjustment *adjustment, AtlChatView *self)
 {
+  /* Where the list moves what it shows with its size, this comes before the other signal. */
+  self->last_value = gtk_adjustment_get_value (adjustment);
   if (self->stick)
     settle (self);
   refresh_jump (self);
