@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/language.h"
+#include "base/terminal-text.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
 #include "cli/session.h"
@@ -100,7 +101,7 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
       set_dim (self, is_thinking);
       self->is_thinking = is_thinking;
     }
-  fputs (text, stdout);
+  atl_terminal_text_put (stdout, text);
   return fflush (stdout) == 0;
 }
 
@@ -202,8 +203,11 @@ static gboolean
 cmd_history (Chat *self, const char *rest)
 {
   for (guint i = 0; i < atl_conversation_n (self->talk); i++)
-    printf ("%s: %s\n", atl_conversation_role (self->talk, i),
-            atl_conversation_content (self->talk, i));
+    {
+      printf ("%s: ", atl_conversation_role (self->talk, i));
+      atl_terminal_text_put (stdout, atl_conversation_content (self->talk, i));
+      putchar ('\n');
+    }
   return TRUE;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal-text.h"
 #include "cli/commands.h"
 #include "cli/image-options.h"
 #include "cli/image-preview.h"
@@ -182,22 +183,26 @@ leave_out_unknown (const AtlImageOptions *options, const AtlModelInfo *info, GVa
     is_known = g_ascii_strcasecmp (info->samplers[i], sampler) == 0;
   if (!is_known && options->sampler == NULL)
     {
+      g_autofree char *shown = atl_terminal_text (sampler);
+
       leave_out (recipe, ATL_MADE_SAMPLER);
       /* Translators: the name of a sampler. */
       fprintf (stderr,
                _ ("The sampler “%s” of that picture is not known for this model, whose own "
                   "is taken"),
-               sampler);
+               shown);
       fputc ('\n', stderr);
     }
   if (*schedule != '\0' && atl_schedule_find (schedule) == NULL && options->sampler == NULL &&
       options->schedule == NULL)
     {
+      g_autofree char *shown = atl_terminal_text (schedule);
+
       leave_out (recipe, ATL_MADE_SCHEDULE);
       /* Translators: the name of a schedule. */
       fprintf (stderr,
                _ ("The schedule “%s” of that picture is not known here: the model's own is taken"),
-               schedule);
+               shown);
       fputc ('\n', stderr);
     }
 }

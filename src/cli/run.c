@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal-text.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
 #include "cli/session.h"
@@ -30,7 +31,7 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
 
   if (output->is_json || (is_thinking && !output->show_thinking))
     return TRUE;
-  fputs (text, stdout);
+  atl_terminal_text_put (stdout, text);
   output->ends_line = g_str_has_suffix (text, "\n");
   return fflush (stdout) == 0;
 }
@@ -110,7 +111,9 @@ print_calls (AtlChatJob *job, Output *output)
 
       if (!output->ends_line && (i > 0 || *atl_chat_job_get_text (job) != '\0'))
         putchar ('\n');
-      printf ("%s %s", call->name, call->arguments);
+      atl_terminal_text_put (stdout, call->name);
+      putchar (' ');
+      atl_terminal_text_put (stdout, call->arguments);
       output->ends_line = FALSE;
     }
 }

@@ -8,6 +8,7 @@
 #include "base/json-bounded.h"
 #include "base/name-hash.h"
 #include "base/schema-words.h"
+#include "base/terminal-text.h"
 #include "base/thread-task.h"
 
 static void
@@ -510,6 +511,32 @@ test_thread_task (void)
     }
 }
 
+/* Nothing that a terminal obeys is left of what a model says. */
+static void
+test_terminal_text (void)
+{
+  static const struct
+  {
+    const char *text, *shown;
+  } cases[] = {
+    { "", "" },
+    { "two lines\n\tand a tab\n", "two lines\n\tand a tab\n" },
+    { "from Windows\r\n", "from Windows\n" },
+    { "a\rb", "a\357\277\275b" },
+    { "\033]52;c;ZXZpbA==\007", "\357\277\275]52;c;ZXZpbA==\357\277\275" },
+    { "\302\2332J", "\357\277\2752J" }, /* U+009B, which begins a command as ESC [ does */
+    { "\177\b", "\357\277\275\357\277\275" },
+    { "caf\303\251 \360\237\246\212", "caf\303\251 \360\237\246\212" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *shown = atl_terminal_text (cases[i].text);
+
+      g_assert_cmpstr (shown, ==, cases[i].shown);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -530,5 +557,6 @@ main (int argc, char **argv)
   g_test_add_func ("/base/schema-words", test_schema_words);
   g_test_add_func ("/base/dbus-names", test_dbus_names);
   g_test_add_func ("/base/lora-error", test_lora_error);
+  g_test_add_func ("/base/terminal-text", test_terminal_text);
   return g_test_run ();
 }
