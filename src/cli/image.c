@@ -177,11 +177,8 @@ leave_out_unknown (const AtlImageOptions *options, const AtlModelInfo *info, GVa
 {
   g_autofree char *sampler = atl_dict_string (*recipe, ATL_MADE_SAMPLER, "");
   g_autofree char *schedule = atl_dict_string (*recipe, ATL_MADE_SCHEDULE, "");
-  gboolean is_known = *sampler == '\0' || g_str_has_suffix (sampler, "Scheduler");
 
-  for (guint i = 0; info->samplers[i] != NULL && !is_known; i++)
-    is_known = g_ascii_strcasecmp (info->samplers[i], sampler) == 0;
-  if (!is_known && options->sampler == NULL)
+  if (options->sampler == NULL && !atl_model_info_has_sampler (info, sampler))
     {
       g_autofree char *shown = atl_terminal_text (sampler);
 

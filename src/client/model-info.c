@@ -250,6 +250,15 @@ atl_model_info_missing_words (const AtlModelInfo *self)
 }
 
 gboolean
+atl_model_info_has_sampler (const AtlModelInfo *self, const char *sampler)
+{
+  for (guint i = 0; self->samplers[i] != NULL; i++)
+    if (g_ascii_strcasecmp (self->samplers[i], sampler) == 0)
+      return TRUE;
+  return *sampler == '\0' || g_str_has_suffix (sampler, "Scheduler");
+}
+
+gboolean
 atl_model_info_can_be_completed (const AtlModelInfo *self)
 {
   for (guint i = 0; i < self->n_missing; i++)

@@ -167,6 +167,9 @@ void atl_model_info_unref (AtlModelInfo *self);
 gboolean atl_model_info_can_be_completed (const AtlModelInfo *self);
 /* What it cannot do without: "the text encoder T5, the autoencoder (VAE)". The caller's. */
 char *atl_model_info_missing_words (const AtlModelInfo *self);
+/* Whether the `sampler` of a recipe can be followed: one of the model's names in any case, a class
+ * of diffusers ("EulerDiscreteScheduler"), which the engine reads, or "", its own. */
+gboolean atl_model_info_has_sampler (const AtlModelInfo *self, const char *sampler);
 
 GType atl_engine_status_get_type (void);
 AtlEngineStatus *atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);

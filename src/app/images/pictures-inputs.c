@@ -339,11 +339,8 @@ unknown_sampler (AtlPicturesSession *self, GVariant *recipe)
   const AtlModelInfo *info = atl_pictures_session_get_info (self);
   g_autofree char *sampler = atl_dict_string (recipe, ATL_MADE_SAMPLER, "");
 
-  if (info == NULL || *sampler == '\0' || g_str_has_suffix (sampler, "Scheduler"))
+  if (info == NULL || atl_model_info_has_sampler (info, sampler))
     return NULL;
-  for (guint i = 0; info->samplers[i] != NULL; i++)
-    if (g_ascii_strcasecmp (info->samplers[i], sampler) == 0)
-      return NULL;
   return g_steal_pointer (&sampler);
 }
 

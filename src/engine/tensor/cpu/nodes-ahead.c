@@ -9,8 +9,9 @@
 
 #define LINE_BYTES 64
 
-/* How many nodes ahead. The longest stretch between two products is less than the last, and a
- * product looks for the weights of the next. */
+/* How many nodes ahead. A product looks for where the weights of the next one lie, which are some
+ * eight nodes on: behind queries and keys come their norms, rotations, rows stored and attention.
+ */
 enum
 {
   VALUES_AT = 8,
