@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "atelier-config.h"
-#include "base/language.h"
 #include "cli/commands.h"
 #include "hub/library.h"
 #include "hub/verify.h"

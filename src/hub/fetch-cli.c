@@ -13,7 +13,6 @@
 
 #include "atelier-config.h"
 #include "base/language.h"
-#include "hub/library.h"
 #include "hub/starter.h"
 
 typedef struct

@@ -10,7 +10,6 @@
 
 #include "base/sync.h"
 #include "hub/checksums.h"
-#include "hub/file-copy.h"
 #include "hub/hub-task.h"
 #include "hub/library.h"
 #include "hub/part-file.h"

@@ -5,7 +5,6 @@
 
 #include <glib/gi18n.h>
 
-#include "store/message-rows.h"
 #include "store/tree.h"
 
 #define MAX_TITLE_CHARS 48

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "answers-fixture.h"
-#include "engine/answers/harmony.h"
 
 typedef struct
 {

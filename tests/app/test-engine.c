@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "app/chat/composer.h"
 #include "app/chat/conversation-private.h"
 #include "app/chat/follow-up.h"
 #include "app/models/model-list.h"

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/gallery/gallery-line.h"
 #include "app/gallery/gallery-private.h"
 #include "app/gallery/gallery-strip.h"
 #include "app/gallery/gallery-tile.h"
@@ -15,7 +14,6 @@
 #include "app/gallery/viewer-window.h"
 #include "app/images/pictures-session.h"
 #include "media/recipe.h"
-#include "store/trash.h"
 
 #define WAIT_S 30
 

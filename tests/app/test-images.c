@@ -10,13 +10,9 @@
 #include "app/images/images-page-private.h"
 #include "app/images/mask-area.h"
 #include "app/images/mask-editor.h"
-#include "app/images/picture-pane.h"
 #include "app/images/pictures-session.h"
-#include "app/images/shape-picker.h"
 #include "app/images/split-box.h"
 #include "app/models/model-list.h"
-#include "app/words.h"
-#include "hub/library.h"
 
 #define WAIT_S 60
 

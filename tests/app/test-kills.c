@@ -19,7 +19,6 @@
 #include "reliability/rounds.h"
 
 #include "app/chat/composer.h"
-#include "app/chat/conversation.h"
 #include "store/chats.h"
 
 #define DRAFT "half a sentence"

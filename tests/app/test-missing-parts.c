@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "app/images/brought-parts.h"
-#include "app/images/images-page.h"
 #include "hub/rough-server.h"
 
 #define WAIT_S 60

@@ -5,7 +5,6 @@
 #include "app/dialogs.h"
 #include "app/chat/message-row.h"
 #include "app/compare/compare-window.h"
-#include "app/models/models-page.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/window/shortcuts-window.h"

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "app/gallery/gallery-actions.h"
-#include "app/gallery/gallery-strip.h"
 #include "app/gallery/viewer-window.h"
 #include "app/images/known-loras.h"
 #include "app/images/picture-canvas.h"

@@ -5,7 +5,6 @@
 
 #include "app/gallery/gallery.h"
 #include "app/images/images-page-private.h"
-#include "app/images/shape-picker.h"
 
 #define WAIT_S 60
 

@@ -7,7 +7,6 @@
 #include "app/images/job-bar.h"
 #include "app/images/picture-task.h"
 #include "app/images/pictures-session-private.h"
-#include "app/words.h"
 
 #define WAIT_S 60
 

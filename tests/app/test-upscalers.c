@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "app/images/upscale-dialog.h"
-#include "hub/library.h"
 
 #define WAIT_S 60
 

@@ -6,7 +6,6 @@
 
 #include "app/chat/chat-view.h"
 #include "app/chat/markdown-view.h"
-#include "app/chat/message-row.h"
 #include "store/chats.h"
 #include "store/search.h"
 

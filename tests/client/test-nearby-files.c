@@ -4,7 +4,6 @@
 
 #include "base/picture-folder.h"
 #include "base/sorted-folder.h"
-#include "client/client.h"
 #include "client/nearby-files.h"
 #include "client/open-files.h"
 

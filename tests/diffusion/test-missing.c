@@ -2,7 +2,6 @@
  * name that is told is then found. */
 #include <string.h>
 
-#include "engine/diffusion/family-list.h"
 #include "engine/diffusion/missing.h"
 #include "part-files.h"
 #include "small-model.h"

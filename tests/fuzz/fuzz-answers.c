@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "answers/answers-fixture.h"
-#include "engine/answers/harmony.h"
 #include "fuzz.h"
 
 static const AtlFuzzBytes seeds[] = {

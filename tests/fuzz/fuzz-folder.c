@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "engine/convert/hf.h"
-#include "engine/formats/open.h"
 #include "engine/formats/safetensors.h"
 #include "engine/models/llm/llm.h"
 #include "fuzz.h"

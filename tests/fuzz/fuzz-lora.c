@@ -4,7 +4,6 @@
  * factor of the change, type, number of dimensions and three sizes. */
 #include <string.h>
 
-#include "base/checked.h"
 #include "engine/diffusion/lora-file.h"
 #include "engine/formats/open.h"
 #include "engine/tensor/rehearsal.h"

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "engine/convert/hf.h"
-#include "engine/tensor/quants/dequant.h"
 #include "fuzz.h"
 
 enum

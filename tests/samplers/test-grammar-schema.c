@@ -1,5 +1,4 @@
 /* Words of JSON schemas as grammars: which texts they let pass. */
-#include "engine/samplers/grammar.h"
 #include "grammar-fixture.h"
 
 static void

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "engine/service/picture.h"
-#include "engine/service/service-private.h"
 #include "family-models.h"
 #include "odd-prompts.h"
 

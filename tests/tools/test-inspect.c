@@ -2,7 +2,6 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "base/json-bounded.h"
 #include "engine/tools/inspect.h"
 
 #include "formats/build.h"

@@ -12,7 +12,6 @@
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
 #include "app/window/undo.h"
-#include "store/chats.h"
 
 /* Of an answer, read by a screen reader without a pause. */
 #define MAX_TOLD_BYTES 4000

@@ -8,7 +8,6 @@
 #include "app/images/brought-names.h"
 #include "app/images/tiny-decoders.h"
 #include "app/models/model-list.h"
-#include "client/nearby-files.h"
 #include "hub/given-part.h"
 #include "protocol/protocol.h"
 

@@ -4,8 +4,6 @@
 #include <glib/gi18n.h>
 #include <math.h>
 
-#include "app/images/picture-settings.h"
-
 #define STEP_PERCENT 5
 /* How near to an edge a pointer takes hold of it, px. */
 #define NEAR_PX 28

@@ -7,7 +7,6 @@
 #include "app/images/mask-editor.h"
 #include "app/images/picture-pane.h"
 #include "app/images/upscale-dialog.h"
-#include "app/models/add-model.h"
 #include "app/words.h"
 
 /* A copied picture larger than this is not pasted. */

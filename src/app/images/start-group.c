@@ -4,8 +4,6 @@
 
 #include <glib/gi18n.h>
 
-#include "app/wheel.h"
-
 #define THUMBNAIL_PX 44
 
 struct _AtlStartGroup

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
-#include "engine/answers/tool-set.h"
 
 #define MAX_DEPTH 32
 #define GEMMA_QUOTE "<|\"|>"

@@ -8,9 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/checked.h"
-#include "engine/tensor/quants/dequant.h"
-
 /* --- quantization_config --- */
 
 static guint

@@ -5,8 +5,6 @@
 
 #include <glib/gi18n.h>
 
-#include "engine/diffusion/arrays.h"
-
 /* As blocks/stages.h names them. */
 #define FUNCTION "forward_attention"
 #define CROSS "reuse.cross."

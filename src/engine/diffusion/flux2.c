@@ -26,7 +26,6 @@
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
-#include "engine/diffusion/published.h"
 #include "engine/diffusion/tokens.h"
 #include "engine/tensor/quants/dequant.h"
 

@@ -28,7 +28,6 @@
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
-#include "engine/diffusion/published.h"
 #include "engine/diffusion/qwen-edit.h"
 #include "engine/diffusion/tokens.h"
 

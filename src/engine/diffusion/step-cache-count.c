@@ -1,7 +1,6 @@
 /* What foretelling steps keeps in memory, found by a pass that does what the cache would. */
 #define G_LOG_DOMAIN "atl-diffusion"
 
-#include "engine/diffusion/arrays.h"
 #include "engine/diffusion/step-pass.h"
 
 /* A step that keeps all attention, and one that is given all of it. */

@@ -29,7 +29,6 @@
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
-#include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/wan-private.h"
 #include "engine/tokenizers/prompt-clean.h"

@@ -4,7 +4,6 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "engine/convert/hf.h"
 #include "engine/formats/open.h"
 #include "engine/pipelines/chat-model-private.h"

@@ -5,7 +5,6 @@
 
 #include <glib/gi18n.h>
 
-#include "base/checked.h"
 #include "engine/service/memory.h"
 #include "engine/tensor/cpu/cpu.h"
 #include "protocol/protocol.h"

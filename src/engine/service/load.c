@@ -6,12 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/dtype.h"
 #include "engine/service/handlers.h"
 #include "engine/service/keep.h"
 #include "engine/service/ledger.h"
 #include "engine/service/load.h"
-#include "engine/service/memory.h"
 #include "engine/service/picture.h"
 #include "engine/service/service-private.h"
 

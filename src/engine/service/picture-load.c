@@ -4,7 +4,6 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "base/language.h"
 #include "engine/diffusion/missing.h"
 #include "engine/service/picture-judge.h"
 #include "engine/service/picture.h"

@@ -5,7 +5,6 @@
 
 #include "engine/diffusion/part-checks.h"
 #include "engine/service/picture.h"
-#include "engine/service/service-private.h"
 #include "protocol/protocol.h"
 
 typedef struct

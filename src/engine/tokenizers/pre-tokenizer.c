@@ -9,7 +9,6 @@
 #include "engine/tokenizers/bounded-regex.h"
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/pre-kinds.h"
-#include "engine/tokenizers/vocabulary.h"
 
 typedef enum
 {

@@ -20,7 +20,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"

@@ -24,7 +24,6 @@
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
-#include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"

@@ -23,7 +23,6 @@
 #include <string.h>
 
 #include "engine/models/blocks/names.h"
-#include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"

@@ -7,9 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/models/vae/wan-shortcuts.h"
-#include "engine/models/vae/wan-vae-names.h"
-
 /* Stages in levels with shortcuts: Wan 2.2. */
 static gboolean
 has_levels (const AtlCheckpoint *cp)

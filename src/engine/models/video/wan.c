@@ -35,7 +35,6 @@
 #include <string.h>
 
 #include "engine/models/blocks/resnet.h"
-#include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"

@@ -7,7 +7,6 @@
  * products costs a row or two; what remains is taking the sums of each block out and scaling them,
  * which is done for one pair of blocks while the tiles work on the next.
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-amx.h"
 #include "engine/tensor/cpu/kern-codes.h"
 #include "engine/tensor/cpu/kern-private.h"

@@ -9,7 +9,6 @@
  *   pixels: [pixels][hi, lo] of 32 bf16
  *   panels: [hi, lo] tiles of 16 pairs of elements x 16 columns x 2 bf16
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-amx.h"
 #include "engine/tensor/cpu/simd.h"
 

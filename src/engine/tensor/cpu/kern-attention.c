@@ -1,7 +1,6 @@
 /* Attention: scores of few queries against rows of a cache, weighted sums of value rows, and the
  * steps of a softmax that runs along with them. A cached row is turned into floats once for up to
  * eight queries, in registers. */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
 

@@ -19,7 +19,6 @@
  *   rows:   Rows
  *   panels: Head in 64 bytes, [8 blocks of 32][FACTORS][16] floats, [n / 4] quads of [16] x 4 codes
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-codes.h"
 #include "engine/tensor/cpu/kern-private.h"

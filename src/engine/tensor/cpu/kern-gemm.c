@@ -1,5 +1,4 @@
 /* Products in float32: few rows with plain weights, and tiles of many rows. */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-elements.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-turn.h"

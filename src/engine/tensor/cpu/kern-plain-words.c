@@ -12,7 +12,6 @@
  *   rows:   [WORD_ROWS] factors, [pieces][WORD_ROWS] crossed, [n / 2][WORD_ROWS] pairs of words
  *   panels: [n / 2][16] pairs of words, [pieces][16] factors, [pieces][16] crossed
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-dot.h"
 #include "engine/tensor/cpu/kern-elements.h"
 #include "engine/tensor/cpu/kern-private.h"

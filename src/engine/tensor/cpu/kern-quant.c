@@ -6,7 +6,6 @@
  * lo). Without VNNI the products of neighbours are summed in 16 bits, so there the bytes keep to
  * +-64 (14 bits): 8 quads of 31 * 64 * 2 or 4 quads of 63 * 64 * 2 stay below 2^15.
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-ahead.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-private.h"

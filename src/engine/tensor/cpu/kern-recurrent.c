@@ -10,7 +10,6 @@
  * solved in place. D is kept as products of decays, so that nothing is divided and nothing grows.
  * Chunks are as long as their sums fit into registers: a processor then spends its time on the two
  * passes, and longer ones would only add to the small products. */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
 
 /* Vectors of sums beside each other for eight rows. */

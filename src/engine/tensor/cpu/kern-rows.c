@@ -1,5 +1,4 @@
 /* Rows of floats: norms, softmax, rotations, elementwise operations, rows into a cache. */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
 

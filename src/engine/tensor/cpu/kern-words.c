@@ -19,7 +19,6 @@
  * Where sums are crossed (kern-dot.h) both have also minus the sums of products of neighbouring
  * pairs, of elements 0-15, 16-31 and all of a block.
  */
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-codes.h"
 #include "engine/tensor/cpu/kern-dot.h"
