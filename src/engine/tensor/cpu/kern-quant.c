@@ -362,6 +362,8 @@ dot_body (AtlDType t,
       const guint8 *lines = group + atl_pack_meta_bytes (info, x->n_blocks * 32);
       vf sum[MAX_TOKENS];
 
+      /* Only of unrolled loops do compilers see that the sums need no place in memory. */
+#pragma GCC unroll 8
       for (guint i = 0; i < n_tokens; i++)
         sum[i] = vf_set1 (0.0f);
       for (gint64 b = 0; b < x->n_blocks; meta += info->meta_bytes)
@@ -380,6 +382,7 @@ dot_body (AtlDType t,
               dot_block (t, n_tokens, w, &f, x, first, b, sum);
             }
         }
+#pragma GCC unroll 8
       for (guint i = 0; i < n_tokens; i++)
         vf_store (out + i * 16 + half * VW, sum[i]);
     }
