@@ -225,28 +225,43 @@ test_in_file (gconstpointer data)
         }
 }
 
-/* Rows in tiles of bytes have the numbers, bit for bit, of rows that are dotted one by one: a
- * chat's text must not depend on how many others are computed beside it. */
+/* Two levels give products of few packed rows the same numbers, bit for bit. AMX and AVX-512: rows
+ * in tiles of bytes have those of rows that are dotted one by one, since a chat's text must not
+ * depend on how many others are computed beside it. AVX-512 and AVX2, both with VNNI: the same
+ * integers. */
 static void
-test_tiles_of_bytes (gconstpointer data)
+check_same_products (AtlBackend *const *levels, const gint64 *rows, guint n_rows)
 {
-  static const gint64 rows[] = { 8, 16, 31 };
-  AtlBackend *const *levels = data; /* of AMX, of AVX-512 */
-
   for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
-    for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
+    for (guint r = 0; r < n_rows; r++)
       for (gint64 experts = 1; experts <= 3; experts += 2)
         {
           AtlDType dtype = packed_dtypes[d];
           gint64 n_in = odd_width (dtype);
-          g_autofree float *tiles = run_product (levels[0], dtype, experts, n_in, rows[r], FALSE);
-          g_autofree float *dots = run_product (levels[1], dtype, experts, n_in, rows[r], FALSE);
+          g_autofree float *one = run_product (levels[0], dtype, experts, n_in, rows[r], FALSE);
+          g_autofree float *other = run_product (levels[1], dtype, experts, n_in, rows[r], FALSE);
           gsize n = (gsize) (37 * rows[r] * (experts > 1 ? 2 : 1));
 
           g_test_message ("%s, %d rows, %d experts", atl_dtype_name (dtype), (int) rows[r],
                           (int) experts);
-          g_assert_cmpmem (tiles, n * 4, dots, n * 4);
+          g_assert_cmpmem (one, n * 4, other, n * 4);
         }
+}
+
+static void
+test_tiles_of_bytes (gconstpointer data)
+{
+  static const gint64 rows[] = { 8, 16, 31 };
+
+  check_same_products (data, rows, G_N_ELEMENTS (rows));
+}
+
+static void
+test_dots_of_vnni (gconstpointer data)
+{
+  static const gint64 rows[] = { 1, 2, 3, 4, 9 };
+
+  check_same_products (data, rows, G_N_ELEMENTS (rows));
 }
 
 #if defined(__x86_64__)
@@ -523,7 +538,7 @@ test_bytes_of_many_rows (void)
 }
 #endif
 
-/* levels[0] and [1]: the last two that were added, fast. */
+/* levels: by level, fast. */
 static void
 add_level (AtlCpuLevel level, AtlBackend *reference, AtlBackend **levels)
 {
@@ -531,12 +546,13 @@ add_level (AtlCpuLevel level, AtlBackend *reference, AtlBackend **levels)
   g_autofree char *in_file = g_strdup_printf ("/ops/in-file/%d", level);
 
   add_backend (level, TRUE, 2, reference);
-  levels[1] = levels[0];
-  levels[0] = add_backend (level, FALSE, 3, reference);
-  g_test_add_data_func (path, levels[0], test_not_a_number);
-  g_test_add_data_func (in_file, levels[0], test_in_file);
+  levels[level] = add_backend (level, FALSE, 3, reference);
+  g_test_add_data_func (path, levels[level], test_not_a_number);
+  g_test_add_data_func (in_file, levels[level], test_in_file);
+  if (level == ATL_CPU_AVX512 && atl_cpu_features ()->vnni && atl_cpu_features ()->avx_vnni)
+    g_test_add_data_func ("/ops/dots-of-vnni", levels + ATL_CPU_AVX2, test_dots_of_vnni);
   if (level == ATL_CPU_AMX)
-    g_test_add_data_func ("/ops/tiles-of-bytes", levels, test_tiles_of_bytes);
+    g_test_add_data_func ("/ops/tiles-of-bytes", levels + ATL_CPU_AVX512, test_tiles_of_bytes);
 }
 
 int
@@ -545,7 +561,7 @@ main (int argc, char **argv)
   AtlCpuOptions plain = { .n_threads = 1, .level = ATL_CPU_REFERENCE, .exact = TRUE };
   AtlCpuLevel best = atl_cpu_best_level ();
   AtlBackend *reference;
-  AtlBackend *levels[2] = { NULL, NULL };
+  AtlBackend *levels[ATL_CPU_AMX + 1] = { NULL };
 
   g_test_init (&argc, &argv, NULL);
   reference = atl_cpu_backend_new (&plain, NULL);

@@ -17,14 +17,21 @@
 #define PREFETCH_NEAR 2048
 #define PREFETCH_FAR 4096
 
-void ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
-void ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
-                                     const guint8 *group,
-                                     const AtlQuantRows *x,
-                                     gint64 first,
-                                     gint64 n_rows,
-                                     float *out);
-void ATL_SIMD_NAME (atl_packed_dot_two) (
+/* kern-quant.c has another form for the VNNI of 256 bits. */
+#if defined(__AVXVNNI__)
+#define ATL_DOT_NAME(x) x##_avx2_vnni
+#else
+#define ATL_DOT_NAME(x) ATL_SIMD_NAME (x)
+#endif
+
+void ATL_DOT_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
+void ATL_DOT_NAME (atl_packed_dot) (AtlDType dtype,
+                                    const guint8 *group,
+                                    const AtlQuantRows *x,
+                                    gint64 first,
+                                    gint64 n_rows,
+                                    float *out);
+void ATL_DOT_NAME (atl_packed_dot_two) (
     AtlDType dtype, const guint8 *const group[2], const AtlQuantRows *x, gint64 row, float *out);
 void ATL_SIMD_NAME (atl_unpack_panel) (
     AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);

@@ -1,5 +1,5 @@
-/* Products of few activation rows with packed weights (pack.h), exact in integers, and packed
- * weights turned into floats.
+/* Products of few activation rows with packed weights (pack.h), exact in integers. Compiled for
+ * AVX2 with and without its VNNI.
  *
  * An activation is rounded to 15 bits of its block's largest value and split into two signed bytes,
  * x = scale (128 hi + lo), so that products of bytes suffice: sum w x = scale (128 sum w hi + sum w
@@ -29,6 +29,32 @@ dot_small (acc a, vb w, const gint8 *x)
   __asm__("vpdpbusd %2%{1to16%}, %1, %0"
           : "+v"(a)
           : "v"(w), "m"(*(const gint32 __attribute__ ((may_alias)) *) x));
+  return a;
+}
+
+INLINE acc
+dot_bytes (acc a, vb w, const gint8 *x)
+{
+  return dot_small (a, w, x);
+}
+
+INLINE vi
+acc_sum (acc a)
+{
+  return a;
+}
+
+#elif defined(__AVXVNNI__)
+
+#define LARGEST 16256.0f
+#define MAX_TOKENS 4
+
+typedef vi acc;
+
+INLINE acc
+dot_small (acc a, vb w, const gint8 *x)
+{
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(a) : "x"(w), "x"(vb_quad (x)));
   return a;
 }
 
@@ -148,7 +174,7 @@ vi_sum (vi v)
 }
 
 void
-ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
+ATL_DOT_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
 {
   vf check = vf_set1 (0.0f);
 
@@ -487,12 +513,12 @@ EACH_DTYPE (DEFINE_DOT)
 static const DotFunc dots[ATL_N_DTYPES][4] = { EACH_DTYPE (DOT_ROW) };
 
 void
-ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
-                                const guint8 *group,
-                                const AtlQuantRows *x,
-                                gint64 first,
-                                gint64 n_rows,
-                                float *out)
+ATL_DOT_NAME (atl_packed_dot) (AtlDType dtype,
+                               const guint8 *group,
+                               const AtlQuantRows *x,
+                               gint64 first,
+                               gint64 n_rows,
+                               float *out)
 {
   dtype = atl_pack_alike (dtype);
   g_assert (dots[dtype][0] != NULL);
@@ -520,7 +546,7 @@ typedef void (*DotTwoFunc) (const guint8 *const *group,
 static const DotTwoFunc dots_of_two[ATL_N_DTYPES] = { EACH_DTYPE (DOT_TWO_ROW) };
 
 void
-ATL_SIMD_NAME (atl_packed_dot_two) (
+ATL_DOT_NAME (atl_packed_dot_two) (
     AtlDType dtype, const guint8 *const group[2], const AtlQuantRows *x, gint64 row, float *out)
 {
   dtype = atl_pack_alike (dtype);
@@ -528,50 +554,12 @@ ATL_SIMD_NAME (atl_packed_dot_two) (
   dots_of_two[dtype](group, x, row, out);
 }
 
-/* --- Floats --- */
-
-INLINE void
-panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
-{
-  const AtlPackInfo *info = atl_pack_info (t);
-  const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
-
-  for (gint64 b = k / 32; b < (k + n) / 32; b++, out += 32 * 16)
-    for (guint half = 0; half < N_HALVES; half++)
-      {
-        const guint8 *lines = quants + b * quant_bytes_of (t);
-        const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
-        Factors f = factors (t, unit_factors (t, meta, half), meta, b % unit_blocks (t), half);
-
-#pragma GCC unroll 8
-        for (guint q = 0; q < 8; q++)
-          {
-            vu w = (vu) codes (t, lines, meta, b % unit_blocks (t), q, half);
-            guint s = is_sixteen (t) ? q / 4 : 0;
-
-#pragma GCC unroll 4
-            for (guint i = 0; i < 4; i++)
-              {
-                vi code = (vi) (w >> 8 * i) & 255;
-                vf v;
-
-                if (code_offset (t) != 0)
-                  code -= code_offset (t);
-                v = vf_from_vi (code) * f.scale[s];
-                if (has_min (t))
-                  v -= f.min[s];
-                vf_store (out + (4 * q + i) * 16 + half * VW, v);
-              }
-          }
-      }
-}
-
-#define PANEL_OUT float
-#include "engine/tensor/cpu/kern-panels.h"
-
+#if defined(__AVXVNNI__)
 void
-ATL_SIMD_NAME (atl_unpack_panel) (
-    AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
+atl_cpu_dots_avx2_vnni (AtlCpuKernels *kernels)
 {
-  write_panel (dtype, group, n_in, k, n, out);
+  kernels->quantise_row = ATL_DOT_NAME (atl_quantise_row);
+  kernels->packed_dot = ATL_DOT_NAME (atl_packed_dot);
+  kernels->packed_dot_two = ATL_DOT_NAME (atl_packed_dot_two);
 }
+#endif

@@ -32,6 +32,8 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       avx2.byte_tiles =
           atl_cpu_features ()->avx_vnni ? &atl_cpu_bytes_avx2_vnni : &atl_cpu_bytes_avx2;
       avx2.winograd = &atl_cpu_winograd_avx2;
+      if (atl_cpu_features ()->avx_vnni)
+        atl_cpu_dots_avx2_vnni (&avx2);
       avx512 = atl_cpu_kernels_avx512;
       avx512.winograd = &atl_cpu_winograd_avx512;
       avx512.quant_tiles =

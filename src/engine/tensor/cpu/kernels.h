@@ -466,6 +466,9 @@ extern const AtlCpuAttendRange atl_cpu_attend_range_avx2, atl_cpu_attend_range_a
     atl_cpu_attend_range_avx512;
 /* Tiles in bytes (kern-bytes.c), which give the same numbers at both levels. */
 extern const AtlCpuTiles atl_cpu_bytes_avx2, atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
+/* Makes the products of few packed rows of `kernels`, of AVX2, those of its VNNI (kern-quant.c),
+ * which give the same numbers as AVX-512's. */
+void atl_cpu_dots_avx2_vnni (AtlCpuKernels *kernels);
 /* Few queries over a quantised cache (kern-cache-*.c), with VNNI. */
 extern const AtlCpuCacheTiles atl_cpu_cache_q8_0_avx512, atl_cpu_cache_q4_0_avx512;
 #endif
