@@ -30,20 +30,26 @@ can (AppFixture *f, guint abilities, guint max_references)
 
 /* Beside the models; the caller's. */
 static char *
-write_picture (const char *name)
+write_sized (const char *name, guint width, guint height)
 {
-  g_autoptr (AtlPicture) picture = atl_picture_new (72, 64);
+  g_autoptr (AtlPicture) picture = atl_picture_new (width, height);
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) png = NULL;
   char *path = g_build_filename (app_models_dir, name, NULL);
   gsize size;
 
-  memset (picture->rgb, 99, (gsize) 72 * 64 * 3);
+  memset (picture->rgb, 99, (gsize) width * height * 3);
   png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
   g_assert_no_error (error);
   g_assert_true (g_file_set_contents (path, g_bytes_get_data (png, &size),
                                       (gssize) g_bytes_get_size (png), NULL));
   return path;
+}
+
+static char *
+write_picture (const char *name)
+{
+  return write_sized (name, 72, 64);
 }
 
 static void
@@ -119,6 +125,26 @@ check_size_is_known (AppFixture *f)
   g_variant_get_child (sizes, 0, "(uu)", &width, &height);
   g_assert_cmpuint (width, ==, 72);
   g_assert_cmpuint (height, ==, 64);
+}
+
+/* A picture of one of the model's shapes is that shape, not a size of one's own. */
+static void
+test_start_of_a_shape (void)
+{
+  g_autofree char *square = write_sized ("square.png", 200, 200);
+  g_autofree char *odd = write_sized ("odd.png", 200, 30);
+  AppFixture f;
+
+  app_start_drawing (&f);
+  can (&f, ATL_PICTURE_IMAGE, 0);
+  atl_set_string (&app_draft (&f)->shape, "3:2");
+  drop (&f, square);
+  app_assert_soon (app_draft (&f)->start != NULL);
+  g_assert_cmpstr (app_draft (&f)->shape, ==, "1:1");
+  drop (&f, odd);
+  app_assert_soon (g_str_has_suffix (app_draft (&f)->start, "odd.png"));
+  g_assert_cmpstr (app_draft (&f)->shape, ==, "");
+  app_fixture_stop (&f);
 }
 
 static void
@@ -384,6 +410,7 @@ main (int argc, char **argv)
 {
   app_begin_pictures (&argc, &argv);
   app_add_case ("/editing/references", test_references);
+  app_add_case ("/editing/start-of-a-shape", test_start_of_a_shape);
   app_add_case ("/editing/begins", test_begins);
   app_add_case ("/editing/roles", test_roles);
   app_add_case ("/editing/large-letters", test_large_letters);

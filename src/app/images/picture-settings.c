@@ -417,6 +417,23 @@ atl_picture_settings_to_variant (const AtlPictureSettings *self,
   return g_variant_dict_end (&dict);
 }
 
+void
+atl_picture_settings_set_size (AtlPictureSettings *self,
+                               const AtlModelInfo *info,
+                               guint width,
+                               guint height)
+{
+  const char *shape = "";
+
+  for (guint i = 0; *shape == '\0' && info != NULL && i < info->n_sizes; i++)
+    if (info->sizes[i].width == width && info->sizes[i].height == height)
+      shape = info->sizes[i].shape;
+  g_free (self->shape);
+  self->shape = g_strdup (shape);
+  self->width = width;
+  self->height = height;
+}
+
 /* --- Recipes --- */
 
 static void
@@ -426,18 +443,6 @@ take_string (char **field, GVariant *recipe, const char *key)
 
   g_free (*field);
   *field = g_steal_pointer (&text);
-}
-
-static void
-take_shape (AtlPictureSettings *self, const AtlModelInfo *info, guint width, guint height)
-{
-  g_free (self->shape);
-  self->shape = NULL;
-  for (guint i = 0; self->shape == NULL && info != NULL && i < info->n_sizes; i++)
-    if (info->sizes[i].width == width && info->sizes[i].height == height)
-      self->shape = g_strdup (info->sizes[i].shape);
-  if (self->shape == NULL)
-    self->shape = g_strdup ("");
 }
 
 static void
@@ -490,11 +495,7 @@ atl_picture_settings_apply_recipe (AtlPictureSettings *self,
   take_string (&self->schedule, recipe, ATL_MADE_SCHEDULE);
   take_knobs (self, recipe, info);
   if (width > 0 && height > 0)
-    {
-      take_shape (self, info, width, height);
-      self->width = width;
-      self->height = height;
-    }
+    atl_picture_settings_set_size (self, info, width, height);
   self->steps = MIN (atl_dict_uint (recipe, ATL_MADE_STEPS, 0), ATL_MAX_PICTURE_STEPS);
   /* The authors' number of steps is what a quality means. */
   for (gint q = ATL_QUALITY_FAST; info != NULL && q <= ATL_QUALITY_BEST; q++)

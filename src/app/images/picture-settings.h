@@ -107,6 +107,11 @@ void atl_picture_settings_size (const AtlPictureSettings *self,
  * that the model was trained for. */
 void atl_picture_settings_fit (
     const AtlModelInfo *info, guint given_width, guint given_height, guint *width, guint *height);
+/* These numbers of px, as the shape of the model that has them where there is one. */
+void atl_picture_settings_set_size (AtlPictureSettings *self,
+                                    const AtlModelInfo *info,
+                                    guint width,
+                                    guint height);
 /* The start picture's size with what is added at its sides. */
 void atl_picture_settings_extended (
     const AtlPictureSettings *self, guint given_width, guint given_height, guint *w, guint *h);

@@ -127,6 +127,7 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
   AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
   const AtlModelInfo *info = atl_pictures_session_get_info (self);
   gboolean shapes = TRUE;
+  guint width, height;
 
   if ((abilities (self) & ATL_PICTURE_BEGINS) == 0)
     {
@@ -148,9 +149,8 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
     }
   if (shapes)
     {
-      atl_set_string (&settings->shape, "");
-      atl_picture_settings_fit (info, file->full_width, file->full_height, &settings->width,
-                                &settings->height);
+      atl_picture_settings_fit (info, file->full_width, file->full_height, &width, &height);
+      atl_picture_settings_set_size (settings, info, width, height);
     }
   atl_pictures_session_take_settings (self, settings);
 }
@@ -289,6 +289,7 @@ void
 atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4])
 {
   AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
+  const AtlModelInfo *info = atl_pictures_session_get_info (self);
   guint width, height;
 
   memcpy (settings->extend, extend, sizeof settings->extend);
@@ -296,9 +297,8 @@ atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4]
     {
       atl_picture_settings_extended (settings, self->start->full_width, self->start->full_height,
                                      &width, &height);
-      atl_set_string (&settings->shape, "");
-      atl_picture_settings_fit (atl_pictures_session_get_info (self), width, height,
-                                &settings->width, &settings->height);
+      atl_picture_settings_fit (info, width, height, &width, &height);
+      atl_picture_settings_set_size (settings, info, width, height);
     }
   atl_pictures_session_take_settings (self, settings);
 }
