@@ -20,6 +20,12 @@
 
 G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
 
+enum
+{
+  PROP_SHOWN = 1
+};
+static GParamSpec *shown_prop;
+
 /* --- What is shown --- */
 
 /* Among those that are there. */
@@ -154,6 +160,15 @@ current_cb (AtlImagesPage *self)
   refresh (self);
 }
 
+/* The strips mark the picture that is on the canvas, and no other one. */
+static void
+set_result_path (AtlImagesPage *self, const char *path)
+{
+  atl_set_string (&self->result_path, path);
+  atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (self->strip), path);
+  g_object_notify_by_pspec (G_OBJECT (self), shown_prop);
+}
+
 void
 atl_images_page_show_result (AtlImagesPage *self,
                              const char *path,
@@ -163,7 +178,7 @@ atl_images_page_show_result (AtlImagesPage *self,
   self->fronts_start = FALSE;
   g_set_object (&self->result, texture);
   atl_set_string (&self->result_words, words);
-  atl_set_string (&self->result_path, path);
+  set_result_path (self, path);
   g_clear_object (&self->failed);
   atl_images_page_refresh_canvas (self);
 }
@@ -172,7 +187,7 @@ void
 atl_images_page_forget_result (AtlImagesPage *self)
 {
   g_clear_object (&self->result);
-  g_clear_pointer (&self->result_path, g_free);
+  set_result_path (self, NULL);
   atl_images_page_refresh_canvas (self);
 }
 
@@ -188,7 +203,6 @@ saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
   /* The one after it has failed while this one was saved. */
   if (g_set_object (&self->failed, failed))
     atl_images_page_refresh_canvas (self);
-  atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (self->strip), path);
 }
 
 static void
@@ -489,6 +503,15 @@ map (GtkWidget *widget)
 }
 
 static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  if (id == PROP_SHOWN)
+    g_value_set_string (value, ATL_IMAGES_PAGE (object)->result_path);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
 atl_images_page_dispose (GObject *object)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (object);
@@ -513,6 +536,10 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_images_page_dispose;
+  G_OBJECT_CLASS (klass)->get_property = get_property;
+  shown_prop =
+      g_param_spec_string ("shown", NULL, NULL, NULL, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_property (G_OBJECT_CLASS (klass), PROP_SHOWN, shown_prop);
   widget_class->map = map;
   g_type_ensure (ATL_TYPE_EXTEND_EDITOR);
   g_type_ensure (ATL_TYPE_GALLERY_STRIP);

@@ -1,6 +1,7 @@
 /* The Images page: prompt and settings beside the canvas.
  *
  * Actions ("images."): create, stop, retry, smaller, show (s: the path of a picture).
+ * Property: "shown" (char *, nullable, notify): the path of the picture on the canvas.
  *
  * Threading: the main thread.
  */

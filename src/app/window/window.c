@@ -377,6 +377,8 @@ atl_window_new (GtkApplication *app, AtlSession *session)
   atl_chat_page_set_session (ATL_CHAT_PAGE (self->chat_page), session);
   atl_images_page_set_session (ATL_IMAGES_PAGE (self->images_page), session);
   atl_gallery_strip_set_session (ATL_GALLERY_STRIP (self->picture_list), session);
+  g_object_bind_property (self->images_page, "shown", self->picture_list, "selected",
+                          G_BINDING_SYNC_CREATE);
   atl_models_page_set_session (ATL_MODELS_PAGE (self->models_page), session);
   atl_engine_strip_set_session (ATL_ENGINE_STRIP (self->strip), session);
   atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session, FALSE);
