@@ -11,7 +11,6 @@
 #include "store/import-private.h"
 #include "store/message-rows.h"
 
-#define MAX_IMPORT_BYTES (512u << 20)
 #define MAX_LINES_BYTES (64u << 20)
 /* Other programs write dozens of values around each message. */
 #define MAX_TREE_BYTES ((guint64) 4 << 30)
@@ -324,9 +323,9 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
   AtlImport import = { self, name, chats, FALSE };
   gboolean ok = TRUE;
 
-  if (size > MAX_IMPORT_BYTES)
+  if (size > ATL_IMPORT_MAX_BYTES)
     {
-      atl_import_refuse (&import, error, _ ("it is larger than 512 MB"));
+      atl_import_refuse (&import, error, _ ("it is larger than 256 MB"));
       return NULL;
     }
   root = atl_json_parse_large (data, size, MAX_TREE_BYTES, name, &local);

@@ -19,6 +19,9 @@ char *atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error)
  * (ids and the folder aside). The caller's. */
 char *atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error);
 
+/* A longer file is refused. */
+#define ATL_IMPORT_MAX_BYTES ((gsize) 256 << 20)
+
 /* Reads `size` untrusted bytes: our own JSON, an array of {"role", "content"}, an object with such
  * an array under "messages" (and maybe "title"), ChatGPT's "mapping" tree, LM Studio's messages
  * with "versions", Jan's messages (one JSON a line), or an array of any of these. All or nothing.

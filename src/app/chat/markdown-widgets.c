@@ -165,7 +165,6 @@ new_body (const AtlMdBlock *block)
       break;
     case ATL_MD_RULE:
       body = gtk_separator_new (GTK_ORIENTATION_HORIZONTAL);
-      gtk_widget_add_css_class (body, "rule");
       break;
     case ATL_MD_MATH:
       body = new_label (block->markup);

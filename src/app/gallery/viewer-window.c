@@ -398,6 +398,5 @@ atl_viewer_window_init (AtlViewerWindow *self)
   self->header = adw_header_bar_new ();
   adw_header_bar_set_title_widget (ADW_HEADER_BAR (self->header), self->title);
   self->toasts = adw_toast_overlay_new ();
-  gtk_widget_add_css_class (GTK_WIDGET (self), "viewer");
   atl_viewer_window_install_keys (self);
 }

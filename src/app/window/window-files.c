@@ -12,8 +12,6 @@
 #include "app/models/model-adder.h"
 #include "app/window/window-private.h"
 
-#define MAX_IMPORT_BYTES (256 * 1024 * 1024)
-
 static void
 imported_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -51,18 +49,26 @@ import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
                           imported_cb, g_object_ref (self));
 }
 
-void
-atl_window_import_file (AtlWindow *self, GFile *file)
+static void
+import_asked_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autoptr (GFileInfo) info =
-      g_file_query_info (file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE, NULL, NULL);
+  g_autoptr (AtlWindow) self = data;
+  g_autoptr (GFileInfo) info = g_file_query_info_finish (G_FILE (source), result, NULL);
 
-  if (info != NULL && g_file_info_get_size (info) > MAX_IMPORT_BYTES)
+  if (info != NULL && g_file_info_get_size (info) > (goffset) ATL_IMPORT_MAX_BYTES)
     {
       atl_window_toast (self, _ ("This file is too large for chats: at most 256 MB are read."));
       return;
     }
-  g_file_load_bytes_async (file, NULL, import_loaded_cb, g_object_ref (self));
+  g_file_load_bytes_async (G_FILE (source), NULL, import_loaded_cb, g_object_ref (self));
+}
+
+void
+atl_window_import_file (AtlWindow *self, GFile *file)
+{
+  /* It may lie on another computer: its size is asked for without waiting. */
+  g_file_query_info_async (file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE,
+                           G_PRIORITY_DEFAULT, NULL, import_asked_cb, g_object_ref (self));
 }
 
 static void
