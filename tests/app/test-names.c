@@ -4,6 +4,7 @@
 
 #include "app/dialogs.h"
 #include "app/chat/message-row.h"
+#include "app/chat/composer.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
@@ -261,6 +262,27 @@ test_notice_fits (void)
   app_fixture_stop (&f);
 }
 
+/* A sentence covers neither what is being written nor what stands above it. */
+static void
+test_toast_above (void)
+{
+  AppFixture f;
+  GtkWidget *composer;
+  graphene_rect_t toast, box;
+
+  app_fixture_start (&f);
+  composer = app_composer (&f);
+  atl_composer_set_text (ATL_COMPOSER (composer), "One\ntwo\nthree\nfour\nfive\nsix");
+  app_fixture_spin (200);
+  atl_window_toast (f.window, "A sentence that tells of something");
+  app_assert_soon (find_toast (&f) != NULL);
+  app_fixture_spin (300);
+  g_assert_true (gtk_widget_compute_bounds (find_toast (&f), GTK_WIDGET (f.window), &toast));
+  g_assert_true (gtk_widget_compute_bounds (composer, GTK_WIDGET (f.window), &box));
+  g_assert_cmpfloat (toast.origin.y + toast.size.height, <=, box.origin.y);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -272,5 +294,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/names/message-is-read", test_message_is_read);
   g_test_add_func ("/app/names/notice-is-told", test_notice_is_told);
   g_test_add_func ("/app/names/notice-fits", test_notice_fits);
+  g_test_add_func ("/app/names/toast-above", test_toast_above);
   return g_test_run ();
 }

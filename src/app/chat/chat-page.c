@@ -26,6 +26,7 @@ struct _AtlChatPage
   GSignalGroup *list_signals;    /* of its messages */
 
   GtkWidget *flap;
+  GtkWidget *toasts;
   GtkWidget *stack;
   GtkWidget *view;
   GtkWidget *welcome;
@@ -298,6 +299,12 @@ atl_chat_page_take_letter (AtlChatPage *self, GtkEventControllerKey *keys)
                            : atl_composer_take_key (ATL_COMPOSER (self->composer), keys);
 }
 
+GtkWidget *
+atl_chat_page_get_toasts (AtlChatPage *self)
+{
+  return is_covered (self) ? NULL : self->toasts;
+}
+
 /* --- Opening --- */
 
 static void
@@ -486,6 +493,7 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
                                                "/io/github/atelier/Atelier/ui/chat-page.ui");
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlChatPage, name)
   BIND (flap);
+  BIND (toasts);
   BIND (stack);
   BIND (view);
   BIND (welcome);

@@ -32,6 +32,9 @@ gboolean atl_chat_page_shows_lost_answer (AtlChatPage *self);
 void atl_chat_page_find (AtlChatPage *self);
 /* Attaches text files to the message being written. */
 void atl_chat_page_attach (AtlChatPage *self, GSList *files);
+/* Where sentences are shown above the composer, which they would cover elsewhere; NULL while
+ * something lies over the messages. Borrowed. */
+GtkWidget *atl_chat_page_get_toasts (AtlChatPage *self);
 /* Saves what is half written. */
 void atl_chat_page_flush (AtlChatPage *self);
 

@@ -180,7 +180,7 @@ trouble_cb (AtlSession *session, const char *sentence, AtlWindow *self)
   AdwToast *before = self->trouble, *now = NULL;
 
   if (sentence != NULL)
-    now = atl_toast_show (self->toasts, sentence);
+    now = atl_toast_show (atl_window_get_toasts (self), sentence);
   if (before != NULL && before != now)
     adw_toast_dismiss (before);
   g_set_weak_pointer (&self->trouble, now);

@@ -55,6 +55,8 @@ struct _AtlWindow
   GtkWidget *drop_revealer;
 };
 
+/* Where a sentence can be read now and covers nothing that is written in; borrowed. */
+GtkWidget *atl_window_get_toasts (AtlWindow *self);
 AtlStore *atl_window_get_store (AtlWindow *self);
 void atl_window_open_chat (AtlWindow *self, gint64 chat_id, gint64 message_id);
 void atl_window_new_chat (AtlWindow *self, gint64 folder_id);

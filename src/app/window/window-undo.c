@@ -74,12 +74,13 @@ atl_undo_offer (GtkWidget *widget,
                 GDestroyNotify free_data)
 {
   AtlWindow *self = ATL_WINDOW (gtk_widget_get_root (widget));
+  GtkWidget *toasts = atl_window_get_toasts (self);
   Undo *undo = g_new0 (Undo, 1);
 
   undo->undo = undo_func;
   undo->data = data;
   undo->free_data = free_data;
-  undo->toast = g_object_ref_sink (atl_toast_new (self->toasts, sentence, _ ("_Undo")));
+  undo->toast = g_object_ref_sink (atl_toast_new (toasts, sentence, _ ("_Undo")));
   adw_toast_set_timeout (undo->toast, 8);
   /* Its button is about what was deleted just now. */
   adw_toast_set_priority (undo->toast, ADW_TOAST_PRIORITY_HIGH);
@@ -87,6 +88,6 @@ atl_undo_offer (GtkWidget *widget,
   g_queue_push_head (&self->undo, undo);
   if (g_queue_get_length (&self->undo) > MAX_UNDO)
     free_undo (g_queue_pop_tail (&self->undo));
-  atl_toast_add (self->toasts, g_object_ref (undo->toast));
+  atl_toast_add (toasts, g_object_ref (undo->toast));
   atl_accessible_announce (widget, sentence);
 }

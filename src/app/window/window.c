@@ -24,12 +24,6 @@ atl_window_get_store (AtlWindow *self)
   return atl_session_get_store (self->session);
 }
 
-void
-atl_window_toast (AtlWindow *self, const char *sentence)
-{
-  atl_toast_show (self->toasts, sentence);
-}
-
 /* --- Layout --- */
 
 static gboolean
@@ -49,6 +43,24 @@ atl_window_shows_page (AtlWindow *self, const char *name)
 {
   return g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)), name) ==
          0;
+}
+
+GtkWidget *
+atl_window_get_toasts (AtlWindow *self)
+{
+  GtkWidget *toasts = NULL;
+
+  if (atl_window_shows_page (self, "chats") &&
+      (!is_folded (self) ||
+       adw_leaflet_get_visible_child (ADW_LEAFLET (self->leaflet)) == self->content))
+    toasts = atl_chat_page_get_toasts (ATL_CHAT_PAGE (self->chat_page));
+  return toasts != NULL ? toasts : self->toasts;
+}
+
+void
+atl_window_toast (AtlWindow *self, const char *sentence)
+{
+  atl_toast_show (atl_window_get_toasts (self), sentence);
 }
 
 static void
