@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <string.h>
 
 #include "app/chat/composer.h"
 #include "app/chat/message-row.h"
@@ -247,4 +248,78 @@ app_press (GtkWidget *widget, guint key, GdkModifierType state)
         g_signal_emit_by_name (c, "key-pressed", key, 0, state, &handled);
     }
   return handled;
+}
+
+static GtkDropTarget *
+file_target (GtkWidget *window)
+{
+  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (window);
+
+  for (guint i = 0; i < g_list_model_get_n_items (controllers); i++)
+    {
+      g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
+
+      if (GTK_IS_DROP_TARGET (c) &&
+          gdk_content_formats_contain_gtype (gtk_drop_target_get_formats (GTK_DROP_TARGET (c)),
+                                             GDK_TYPE_FILE_LIST))
+        return GTK_DROP_TARGET (c);
+    }
+  return NULL;
+}
+
+gboolean
+app_drop (GtkWidget *window, double x, double y, const char *const *paths, guint n)
+{
+  GtkDropTarget *target = file_target (window);
+  GSList *list = NULL;
+  GValue value = G_VALUE_INIT;
+  gboolean taken = FALSE;
+
+  if (target == NULL)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    list = g_slist_append (list, g_file_new_for_path (paths[i]));
+  g_value_init (&value, GDK_TYPE_FILE_LIST);
+  g_value_set_boxed (&value, list);
+  g_signal_emit_by_name (target, "drop", &value, x, y, &taken);
+  g_value_unset (&value);
+  g_slist_free_full (list, g_object_unref);
+  return taken;
+}
+
+void
+app_drag_over (GtkWidget *window, double x, double y)
+{
+  GdkDragAction action;
+
+  g_assert_nonnull (file_target (window));
+  g_signal_emit_by_name (file_target (window), "motion", x, y, &action);
+}
+
+#define ADAPTER_CONFIG "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"bias\": \"none\"}"
+
+char *
+app_write_adapter (const char *folder, const char *name, float value)
+{
+  static const char header[] =
+      "{\"base_model.model.model.layers.1.self_attn.o_proj.lora_A.weight\":"
+      "{\"dtype\":\"F32\",\"shape\":[2,64],\"data_offsets\":[0,512]},"
+      "\"base_model.model.model.layers.1.self_attn.o_proj.lora_B.weight\":"
+      "{\"dtype\":\"F32\",\"shape\":[64,2],\"data_offsets\":[512,1024]}}";
+  g_autofree char *config = g_build_filename (folder, "adapter_config.json", NULL);
+  char *path = g_build_filename (folder, name, NULL);
+  g_autofree char *bytes = g_malloc0 (8 + sizeof header - 1 + 1024);
+  guint64 length = GUINT64_TO_LE (sizeof header - 1);
+
+  memcpy (bytes, &length, sizeof length);
+  memcpy (bytes + 8, header, sizeof header - 1);
+  for (guint i = 0; i < 256; i++)
+    {
+      float signed_value = i % 3 == 0 ? -value : value;
+
+      memcpy (bytes + 8 + sizeof header - 1 + 4 * i, &signed_value, sizeof signed_value);
+    }
+  g_assert_true (g_file_set_contents (config, ADAPTER_CONFIG, -1, NULL));
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) (8 + sizeof header - 1 + 1024), NULL));
+  return path;
 }

@@ -26,6 +26,10 @@ void app_check_window (AppCheck check, GtkWidget *window, const char *what, guin
 /* A key pressed in `widget`, as far as its own controllers of the capture phase take keys: whether
  * one did. */
 gboolean app_press (GtkWidget *widget, guint key, GdkModifierType state);
+/* Drops files on a window at that place of it: whether they were taken. */
+gboolean app_drop (GtkWidget *window, double x, double y, const char *const *paths, guint n);
+/* Files are held over that place. */
+void app_drag_over (GtkWidget *window, double x, double y);
 /* Where a widget is, for messages of tests; the caller's. */
 char *app_widget_place (GtkWidget *widget);
 /* Until the list of models has what the library calls so; its entry, borrowed. */
@@ -40,6 +44,9 @@ void app_exchange (AtlConversation *conversation, const char *question, const ch
 /* The file of a tiny model of the golden cases ("llm-mixtral"), unpacked into a folder; the
  * caller's. */
 char *app_unpack_golden (const char *folder, const char *family);
+/* An adapter for stories260K.gguf under PEFT's names in `folder`, all of whose numbers are `value`
+ * or its negative (0: it changes nothing); the caller's. */
+char *app_write_adapter (const char *folder, const char *name, float value);
 /* Puts a file into the library, as a model that was used before; the list of models knows it when
  * it is read again. */
 void app_remember_model (AppFixture *f, const char *path, const char *name);

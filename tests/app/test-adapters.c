@@ -2,34 +2,12 @@
  * Needs stories260K.gguf of the conformance data. */
 #include "app-steps.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
 #include "conformance.h"
-
-#define CONFIG "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"bias\": \"none\"}"
-
-/* Zeros under PEFT's names: it fits, and changes nothing. */
-static char *
-write_adapter (const char *dir)
-{
-  static const char header[] =
-      "{\"base_model.model.model.layers.1.self_attn.o_proj.lora_A.weight\":"
-      "{\"dtype\":\"F32\",\"shape\":[2,64],\"data_offsets\":[0,512]},"
-      "\"base_model.model.model.layers.1.self_attn.o_proj.lora_B.weight\":"
-      "{\"dtype\":\"F32\",\"shape\":[64,2],\"data_offsets\":[512,1024]}}";
-  g_autofree char *config = g_build_filename (dir, "adapter_config.json", NULL);
-  char *path = g_build_filename (dir, "pirate.safetensors", NULL);
-  g_autofree char *bytes = g_malloc0 (8 + sizeof header - 1 + 1024);
-  guint64 length = GUINT64_TO_LE (sizeof header - 1);
-
-  memcpy (bytes, &length, sizeof length);
-  memcpy (bytes + 8, header, sizeof header - 1);
-  g_assert_true (g_file_set_contents (config, CONFIG, -1, NULL));
-  g_assert_true (g_file_set_contents (path, bytes, (gssize) (8 + sizeof header - 1 + 1024), NULL));
-  return path;
-}
 
 static gboolean
 is_ready (gpointer data)
@@ -73,7 +51,7 @@ add (AppFixture *f, GtkWidget *list, const char *path)
 {
   g_autoptr (GFile) file = g_file_new_for_path (path);
 
-  atl_adapter_list_add (ATL_ADAPTER_LIST (list), file);
+  atl_adapter_list_add (ATL_ADAPTER_LIST (list), &file, 1);
   g_assert_true (atl_session_get_is_loading (f->session));
   g_assert_true (app_fixture_wait (is_ready, f, 60));
 }
@@ -93,7 +71,7 @@ test_list (void)
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   atl_session_load_model (f.session, paths, TRUE);
   g_assert_true (app_fixture_wait (is_ready, &f, 60));
-  adapter = write_adapter (f.dir);
+  adapter = app_write_adapter (f.dir, "pirate.safetensors", 0);
   list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_ADAPTER_LIST, NULL, NULL);
   g_assert_nonnull (list);
 
@@ -165,7 +143,7 @@ test_gone (void)
     return;
   app_fixture_start (&f);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
-  adapter = write_adapter (f.dir);
+  adapter = app_write_adapter (f.dir, "pirate.safetensors", 0);
   gone = g_build_filename (f.dir, "gone.safetensors:0.50", NULL);
   kept = g_strconcat (adapter, ":0.75", NULL);
   adapters[0] = gone;
@@ -205,11 +183,70 @@ test_gone (void)
   app_fixture_stop (&f);
 }
 
+static void
+chosen_words (AppFixture *f, const char *words)
+{
+  AdwStatusPage *page =
+      ADW_STATUS_PAGE (gtk_revealer_get_child (GTK_REVEALER (f->window->drop_revealer)));
+
+  g_assert_nonnull (strstr (adw_status_page_get_description (page), words));
+}
+
+/* Several that are dropped on the list are all used, and what is held over it is told so; elsewhere
+ * the sentence names the folder, as the file's own name says nothing. */
+static void
+test_dropped (void)
+{
+  g_autofree char *model = atl_test_conformance ("models/stories260K.gguf");
+  g_autofree char *one = NULL, *two = NULL, *folder = NULL, *file = NULL, *told = NULL;
+  const char *paths[2] = { NULL, NULL };
+  GtkWidget *list, *window;
+  graphene_point_t at;
+  AppFixture f;
+
+  if (model == NULL)
+    return;
+  app_fixture_start (&f);
+  window = GTK_WIDGET (f.window);
+  gtk_window_set_default_size (GTK_WINDOW (window), 1100, 2000);
+  gtk_widget_activate_action (window, "win.toggle-settings", NULL);
+  atl_session_set_adapters (f.session, model, paths);
+  load (&f, model);
+  list = app_fixture_find (window, ATL_TYPE_ADAPTER_LIST, NULL, NULL);
+  g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
+  folder = g_build_filename (f.dir, "pirate", NULL);
+  g_assert_cmpint (g_mkdir (folder, 0700), ==, 0);
+  one = app_write_adapter (f.dir, "one.safetensors", 0);
+  two = app_write_adapter (f.dir, "two.safetensors", 0);
+  file = app_write_adapter (folder, "adapter_model.safetensors", 0);
+  paths[0] = one;
+  paths[1] = two;
+  app_assert_soon (gtk_widget_get_mapped (list) && gtk_widget_get_height (list) > 0);
+  app_assert_soon (gtk_widget_compute_point (list, window, &GRAPHENE_POINT_INIT (30, 15), &at) &&
+                   at.y < gtk_widget_get_height (window));
+  app_drag_over (window, at.x, at.y);
+  chosen_words (&f, "adapter");
+  g_assert_true (app_drop (window, at.x, at.y, paths, 2));
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  app_assert_soon (n_adapters (&f) == 2);
+  app_drag_over (window, 5, 5);
+  chosen_words (&f, "A model is loaded");
+  /* On the sidebar it is no model to be added. */
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &told);
+  paths[0] = folder;
+  g_assert_true (app_drop (window, 5, 5, paths, 1));
+  app_assert_soon (told != NULL);
+  g_assert_nonnull (strstr (told, "“pirate” is an adapter"));
+  g_signal_handlers_disconnect_by_data (f.session, &told);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/adapters/list", test_list);
   g_test_add_func ("/app/adapters/gone", test_gone);
+  g_test_add_func ("/app/adapters/dropped", test_dropped);
   return g_test_run ();
 }

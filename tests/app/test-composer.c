@@ -203,34 +203,9 @@ attach_texts (AppFixture *f, const char *first, const char *second)
 }
 
 static void
-drop_all (AppFixture *f, const char *const *paths, guint n)
-{
-  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (GTK_WIDGET (f->window));
-  GSList *list = NULL;
-  GValue value = G_VALUE_INIT;
-  gboolean taken = FALSE;
-
-  for (guint i = 0; i < n; i++)
-    list = g_slist_append (list, g_file_new_for_path (paths[i]));
-  g_value_init (&value, GDK_TYPE_FILE_LIST);
-  g_value_set_boxed (&value, list);
-  for (guint i = 0; i < g_list_model_get_n_items (controllers); i++)
-    {
-      g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
-      if (GTK_IS_DROP_TARGET (c) &&
-          gdk_content_formats_contain_gtype (gtk_drop_target_get_formats (GTK_DROP_TARGET (c)),
-                                             GDK_TYPE_FILE_LIST))
-        g_signal_emit_by_name (c, "drop", &value, 5.0, 5.0, &taken);
-    }
-  g_assert_true (taken);
-  g_value_unset (&value);
-  g_slist_free_full (list, g_object_unref);
-}
-
-static void
 drop (AppFixture *f, const char *path)
 {
-  drop_all (f, &path, 1);
+  g_assert_true (app_drop (GTK_WIDGET (f->window), 5, 5, &path, 1));
 }
 
 static void
@@ -385,7 +360,8 @@ test_drop_many (void)
       g_assert_true (
           g_file_set_contents (paths[i], files[i].bytes, (gssize) files[i].n_bytes, NULL));
     }
-  drop_all (&f, (const char *const *) paths, G_N_ELEMENTS (files));
+  g_assert_true (
+      app_drop (GTK_WIDGET (f.window), 5, 5, (const char *const *) paths, G_N_ELEMENTS (files)));
   g_assert_true (app_fixture_wait (has_notice_and_file, both, 20));
   g_test_message ("%s", notice);
   g_assert_cmpuint (n_notices, ==, 1);

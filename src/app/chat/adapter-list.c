@@ -18,7 +18,7 @@ struct _AtlAdapterList
   AtlSession *session;
   GPtrArray *rows; /* (element-type GtkWidget) borrowed */
   GtkWidget *add_button;
-  char *added; /* (nullable) what the load under way adds: taken back when it fails */
+  GStrv added; /* (nullable) what the load under way adds: taken back when it fails */
   guint strength_source;
   gboolean showing; /* sliders are being set, not moved */
   gboolean waiting; /* it was said that the strengths wait for an answer's end */
@@ -184,9 +184,8 @@ remove_cb (GtkButton *button, AtlAdapterList *self)
   load_again (self);
 }
 
-/* "adapter_model.safetensors" says nothing: the folder's name does. */
-static char *
-display_name (const char *path)
+char *
+atl_adapter_list_dup_name (const char *path)
 {
   g_autofree char *folder = g_path_get_dirname (path);
   g_autofree char *base = g_path_get_basename (path);
@@ -203,7 +202,7 @@ make_row (AtlAdapterList *self, const char *adapter)
 {
   double strength;
   g_autofree char *path = atl_adapter_parse (adapter, &strength);
-  g_autofree char *name = display_name (path);
+  g_autofree char *name = atl_adapter_list_dup_name (path);
   g_autofree char *words = g_strdup_printf (_ ("Strength of %s"), name);
   GtkWidget *row = adw_action_row_new ();
   GtkWidget *slider = gtk_scale_new_with_range (GTK_ORIENTATION_HORIZONTAL, 0, MAX_STRENGTH, 0.05);
@@ -267,7 +266,7 @@ show_adapters (AtlAdapterList *self)
 static void
 model_cb (AtlAdapterList *self)
 {
-  g_clear_pointer (&self->added, g_free);
+  g_clear_pointer (&self->added, g_strfreev);
   g_clear_handle_id (&self->strength_source, g_source_remove);
   self->waiting = FALSE;
   show_adapters (self);
@@ -279,8 +278,9 @@ failed_cb (AtlAdapterList *self)
 {
   if (self->added == NULL || get_model (self) == NULL)
     return;
-  take_out (self, self->added);
-  g_clear_pointer (&self->added, g_free);
+  for (guint i = 0; self->added[i] != NULL; i++)
+    take_out (self, self->added[i]);
+  g_clear_pointer (&self->added, g_strfreev);
   show_adapters (self);
 }
 
@@ -296,21 +296,29 @@ atl_adapter_list_set_session (AtlAdapterList *self, AtlSession *session)
 }
 
 void
-atl_adapter_list_add (AtlAdapterList *self, GFile *file)
+atl_adapter_list_add (AtlAdapterList *self, GFile *const *files, guint n_files)
 {
-  g_autofree char *path = g_file_get_path (file);
-  g_auto (GStrv) adapters = NULL;
-  g_autoptr (GStrvBuilder) list = g_strv_builder_new ();
-  g_auto (GStrv) all = NULL;
-  g_autofree char *added = NULL;
+  g_auto (GStrv) adapters = NULL, added = NULL, all = NULL;
+  g_autoptr (GStrvBuilder) list = g_strv_builder_new (), news = g_strv_builder_new ();
 
-  if (path == NULL || get_model (self) == NULL || self->added != NULL)
+  if (get_model (self) == NULL || self->added != NULL)
     return;
-  added = g_strconcat (path, ":1.00", NULL);
-  take_out (self, added);
+  for (guint i = 0; i < n_files; i++)
+    {
+      g_autofree char *path = g_file_get_path (files[i]);
+      g_autofree char *adapter = path != NULL ? g_strconcat (path, ":1.00", NULL) : NULL;
+
+      if (adapter == NULL)
+        continue;
+      take_out (self, adapter);
+      g_strv_builder_add (news, adapter);
+    }
+  added = g_strv_builder_end (news);
+  if (added[0] == NULL)
+    return;
   adapters = get_adapters (self);
   g_strv_builder_addv (list, (const char **) adapters);
-  g_strv_builder_add (list, added);
+  g_strv_builder_addv (list, (const char **) added);
   all = g_strv_builder_end (list);
   set_adapters (self, all);
   self->added = g_steal_pointer (&added);
@@ -325,7 +333,7 @@ chosen_cb (GtkNativeDialog *chooser, int response, AtlAdapterList *self)
                                : NULL;
 
   if (file != NULL)
-    atl_adapter_list_add (self, file);
+    atl_adapter_list_add (self, &file, 1);
   g_object_unref (chooser);
 }
 
@@ -353,7 +361,7 @@ atl_adapter_list_dispose (GObject *object)
 
   g_clear_handle_id (&self->strength_source, g_source_remove);
   g_clear_pointer (&self->rows, g_ptr_array_unref);
-  g_clear_pointer (&self->added, g_free);
+  g_clear_pointer (&self->added, g_strfreev);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_adapter_list_parent_class)->dispose (object);
 }

@@ -20,7 +20,12 @@ G_DECLARE_FINAL_TYPE (AtlAdapterList, atl_adapter_list, ATL, ADAPTER_LIST, AdwPr
 /* Shows the adapters of the session's model; follows it from then on. */
 void atl_adapter_list_set_session (AtlAdapterList *self, AtlSession *session);
 
-/* Adds a .gguf or .safetensors file, or PEFT's folder, for the model in use. */
-void atl_adapter_list_add (AtlAdapterList *self, GFile *file);
+/* Adds .gguf or .safetensors files, or PEFT's folders, for the model in use: together, and when it
+ * is refused with them none of them stays. */
+void atl_adapter_list_add (AtlAdapterList *self, GFile *const *files, guint n_files);
+
+/* What people call the adapter at `path`: "adapter_model.safetensors" says nothing, its folder's
+ * name does. The caller's. */
+char *atl_adapter_list_dup_name (const char *path);
 
 G_END_DECLS

@@ -6,6 +6,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/chat/adapter-list.h"
 #include "app/models/add-candidates.h"
 #include "app/models/add-model.h"
 #include "app/models/add-question.h"
@@ -313,11 +314,15 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
            use_lora (self, file->path, info))
     ;
   else if (info != NULL && info->is_adapter)
-    atl_add_refusals_add (
-        self->refusals,
-        g_strdup_printf (_ ("“%s” is an adapter (LoRA), which changes a language model: drop it "
-                            "on “Adapters” in the settings of a chat."),
-                         file->name));
+    {
+      g_autofree char *name = atl_adapter_list_dup_name (file->path);
+
+      atl_add_refusals_add (
+          self->refusals,
+          g_strdup_printf (_ ("“%s” is an adapter (LoRA), which changes a language model: drop it "
+                              "on “Adapters” in the advanced settings of a chat."),
+                           name));
+    }
   else if (info != NULL && info->is_lora)
     atl_add_refusals_add (
         self->refusals,

@@ -216,11 +216,12 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
   if (!G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
     return FALSE;
   at = gtk_widget_pick (GTK_WIDGET (self), x, y, GTK_PICK_DEFAULT);
+  for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
+    g_ptr_array_add (files, l->data);
   adapters = at != NULL ? gtk_widget_get_ancestor (at, ATL_TYPE_ADAPTER_LIST) : NULL;
   if (adapters != NULL)
     {
-      atl_adapter_list_add (ATL_ADAPTER_LIST (adapters),
-                            ((GSList *) g_value_get_boxed (value))->data);
+      atl_adapter_list_add (ATL_ADAPTER_LIST (adapters), (GFile *const *) files->pdata, files->len);
       return TRUE;
     }
   gallery = at != NULL ? gtk_widget_get_ancestor (at, ATL_TYPE_GALLERY_VIEW) : NULL;
@@ -229,8 +230,6 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
       atl_gallery_view_import (ATL_GALLERY_VIEW (gallery), g_value_get_boxed (value));
       return TRUE;
     }
-  for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
-    g_ptr_array_add (files, l->data);
   atl_window_open_files (self, at, (GFile *const *) files->pdata, files->len);
   return TRUE;
 }
@@ -241,6 +240,8 @@ words_at (AtlWindow *self, double x, double y)
 {
   GtkWidget *at = gtk_widget_pick (GTK_WIDGET (self), x, y, GTK_PICK_DEFAULT);
 
+  if (at != NULL && gtk_widget_get_ancestor (at, ATL_TYPE_ADAPTER_LIST) != NULL)
+    return _ ("The model is used with this adapter from now on.");
   if (!atl_window_shows_page (self, "images"))
     return _ ("A model is loaded, a text file is attached to your message.");
   if (at != NULL && gtk_widget_get_ancestor (at, ATL_TYPE_GALLERY_VIEW) != NULL)
