@@ -31,6 +31,7 @@ struct _AtlCompareColumn
   char *asked_settings; /* (nullable) JSON: what it was made with */
   char *stats;          /* (nullable) JSON: of a finished answer */
   gboolean is_whole;    /* it ended by itself */
+  gboolean plain;       /* the person wants the model without its adapters */
   guint refresh_source;
   gboolean showing; /* widgets are being set, not edited */
 
@@ -39,6 +40,9 @@ struct _AtlCompareColumn
   GtkWidget *scroller;
   GtkWidget *settings_button;
   GtkWidget *param_list;
+  GtkWidget *adapter_row;
+  GtkWidget *adapter_switch;
+  GtkWidget *plain_label;
   GtkWidget *remove_button;
   GtkWidget *phase_box;
   GtkWidget *spinner;
@@ -84,6 +88,47 @@ atl_compare_column_set_path (AtlCompareColumn *self, const char *path)
   atl_model_drop_down_set_path (GTK_DROP_DOWN (self->model_drop), path);
 }
 
+static gboolean
+has_adapters (AtlCompareColumn *self)
+{
+  const char *path = atl_compare_column_get_path (self);
+  g_auto (GStrv) adapters = path != NULL ? atl_session_dup_adapters (self->session, path) : NULL;
+
+  return adapters != NULL && adapters[0] != NULL;
+}
+
+gboolean
+atl_compare_column_get_is_plain (AtlCompareColumn *self)
+{
+  return self->plain && has_adapters (self);
+}
+
+static void
+show_adapters (AtlCompareColumn *self)
+{
+  const gboolean has = has_adapters (self);
+
+  gtk_widget_set_visible (self->adapter_row, has);
+  gtk_widget_set_visible (self->plain_label, has && self->plain);
+  self->showing = TRUE;
+  gtk_switch_set_active (GTK_SWITCH (self->adapter_switch), !self->plain);
+  self->showing = FALSE;
+}
+
+void
+atl_compare_column_set_plain (AtlCompareColumn *self, gboolean plain)
+{
+  self->plain = plain;
+  show_adapters (self);
+}
+
+static void
+switched_cb (AtlCompareColumn *self)
+{
+  if (!self->showing)
+    atl_compare_column_set_plain (self, !gtk_switch_get_active (GTK_SWITCH (self->adapter_switch)));
+}
+
 /* --- Settings --- */
 
 static char *
@@ -121,11 +166,16 @@ show_params (AtlCompareColumn *self)
   for (GtkWidget *row = gtk_widget_get_first_child (self->param_list); row != NULL;
        row = gtk_widget_get_next_sibling (row))
     {
-      const AtlChatParamSpec *spec = atl_param_row_get_spec (ATL_PARAM_ROW (row));
+      const AtlChatParamSpec *spec;
+
+      if (!ATL_IS_PARAM_ROW (row))
+        continue;
+      spec = atl_param_row_get_spec (ATL_PARAM_ROW (row));
       atl_param_row_set_value (ATL_PARAM_ROW (row), atl_chat_param_get (&params, spec),
                                json_object_has_member (self->settings, spec->key));
     }
   self->showing = FALSE;
+  show_adapters (self);
 }
 
 void
@@ -198,6 +248,7 @@ atl_compare_column_wait (AtlCompareColumn *self, const char *phase, double fract
   g_string_truncate (self->answer, 0);
   g_string_truncate (self->thinking, 0);
   gtk_widget_set_sensitive (self->model_drop, FALSE);
+  gtk_widget_set_sensitive (self->adapter_row, FALSE);
   gtk_widget_set_visible (self->empty_label, FALSE);
   gtk_widget_set_visible (self->error_label, FALSE);
   gtk_label_set_text (GTK_LABEL (self->stats_label), "");
@@ -241,6 +292,7 @@ end (AtlCompareColumn *self)
     g_signal_handlers_disconnect_by_data (self->job, self);
   g_clear_object (&self->job);
   gtk_widget_set_sensitive (self->model_drop, TRUE);
+  gtk_widget_set_sensitive (self->adapter_row, TRUE);
   show_phase (self, NULL);
   show_answer (self);
   g_signal_emit (self, signals[ENDED], 0);
@@ -461,6 +513,9 @@ atl_compare_column_class_init (AtlCompareColumnClass *klass)
   BIND (scroller);
   BIND (settings_button);
   BIND (param_list);
+  BIND (adapter_row);
+  BIND (adapter_switch);
+  BIND (plain_label);
   BIND (remove_button);
   BIND (phase_box);
   BIND (spinner);
@@ -474,6 +529,7 @@ atl_compare_column_class_init (AtlCompareColumnClass *klass)
   BIND (keep_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, show_params);
+  gtk_widget_class_bind_template_callback (widget_class, switched_cb);
   gtk_widget_class_bind_template_callback (widget_class, copy_cb);
   gtk_widget_class_bind_template_callback (widget_class, keep_cb);
   gtk_widget_class_bind_template_callback (widget_class, remove_cb);

@@ -31,6 +31,10 @@ const char *atl_compare_column_get_path (AtlCompareColumn *self);
 void atl_compare_column_set_path (AtlCompareColumn *self, const char *path);
 /* A number of the settings, by its key of chat-params.h. */
 void atl_compare_column_set_param (AtlCompareColumn *self, const char *key, double value);
+/* The model without the adapters that the settings give it. The getter is FALSE where it has none.
+ */
+void atl_compare_column_set_plain (AtlCompareColumn *self, gboolean plain);
+gboolean atl_compare_column_get_is_plain (AtlCompareColumn *self);
 
 /* Empties the answer and says what is waited for. */
 void atl_compare_column_wait (AtlCompareColumn *self, const char *phase, double fraction);

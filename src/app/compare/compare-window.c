@@ -19,7 +19,7 @@ struct _AtlCompareWindow
 
   AtlSession *session;
   GPtrArray *columns;   /* (element-type AtlCompareColumn) borrowed from the box */
-  GHashTable *models;   /* path -> AtlModel, loaded for a comparison */
+  GHashTable *models;   /* model_key() -> AtlModel, loaded for a comparison */
   GCancellable *asking; /* (nullable) from the question to the last answer */
   guint next;           /* column whose model is loaded next */
   AtlSessionLoad load;  /* of that model */
@@ -31,6 +31,7 @@ struct _AtlCompareWindow
   GtkWidget *title;
   GtkWidget *column_box;
   GtkWidget *add_button;
+  GtkWidget *again_button;
   GtkWidget *composer;
 };
 
@@ -68,6 +69,7 @@ refresh (AtlCompareWindow *self)
     atl_compare_column_set_removable (g_ptr_array_index (self->columns, i),
                                       self->columns->len > MIN_COLUMNS && !running);
   gtk_widget_set_sensitive (self->add_button, self->columns->len < MAX_COLUMNS && !running);
+  gtk_widget_set_sensitive (self->again_button, self->question != NULL && !running);
   atl_composer_set_running (ATL_COMPOSER (self->composer), running);
 }
 
@@ -142,6 +144,8 @@ keep_cb (AtlCompareColumn *column, AtlCompareWindow *self)
   atl_store_chat_suggest_title (store, chat, g_strdelimit (title, "\n\r\t", ' '), NULL);
   atl_session_emit_chats_changed (self->session);
   use_model (self, atl_compare_column_get_answered_path (column));
+  if (atl_compare_column_get_is_plain (column))
+    atl_session_emit_notice (self->session, _ ("In chats, this model goes on with its adapters."));
   g_action_group_activate_action (G_ACTION_GROUP (gtk_window_get_application (GTK_WINDOW (self))),
                                   "open-chat", g_variant_new_int64 (chat));
 }
@@ -159,6 +163,13 @@ add_column (AtlCompareWindow *self)
   g_ptr_array_add (self->columns, column);
   refresh (self);
   return ATL_COMPARE_COLUMN (column);
+}
+
+/* The same file is another model without its adapters. The caller's. */
+static char *
+model_key (const char *path, gboolean plain)
+{
+  return g_strconcat (path, plain ? "//plain" : NULL, NULL);
 }
 
 static gboolean
@@ -211,14 +222,19 @@ add_cb (AtlCompareWindow *self)
 /* --- Asking --- */
 
 static AtlModel *
-find_model (AtlCompareWindow *self, const char *path)
+find_model (AtlCompareWindow *self, AtlCompareColumn *column)
 {
   AtlModel *current = atl_session_get_model (self->session);
+  const char *path = atl_compare_column_get_path (column);
+  const gboolean plain = atl_compare_column_get_is_plain (column);
+  g_autofree char *key = path != NULL ? model_key (path, plain) : NULL;
 
-  if (current != NULL && g_strcmp0 (atl_model_get_key (current), path) == 0 &&
+  if (path == NULL)
+    return NULL;
+  if (!plain && current != NULL && g_strcmp0 (atl_model_get_key (current), path) == 0 &&
       (atl_model_get_is_loaded (current) || !g_hash_table_contains (self->models, path)))
     return current;
-  return g_hash_table_lookup (self->models, path);
+  return g_hash_table_lookup (self->models, key);
 }
 
 static void
@@ -227,7 +243,8 @@ ask_all (AtlCompareWindow *self)
   for (guint i = 0; i < self->columns->len; i++)
     {
       AtlCompareColumn *column = g_ptr_array_index (self->columns, i);
-      AtlModel *model = find_model (self, atl_compare_column_get_path (column));
+      AtlModel *model = find_model (self, column);
+
       if (model != NULL)
         atl_compare_column_ask (column, model, self->messages);
     }
@@ -250,6 +267,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlCompareWindow) self = data;
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlModel) model = atl_client_load_model_finish (ATL_CLIENT (source), result, &error);
+  AtlCompareColumn *column;
 
   if (self->asking == NULL)
     return;
@@ -263,13 +281,14 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
       begin_load (self);
       return;
     }
+  column = g_ptr_array_index (self->columns, self->next);
   if (model != NULL)
     {
-      char *path = g_strdup (atl_model_get_key (model));
-      g_hash_table_replace (self->models, path, g_steal_pointer (&model));
+      char *key = model_key (atl_model_get_key (model), atl_compare_column_get_is_plain (column));
+      g_hash_table_replace (self->models, key, g_steal_pointer (&model));
     }
   else
-    atl_compare_column_fail (g_ptr_array_index (self->columns, self->next), error);
+    atl_compare_column_fail (column, error);
   if (g_cancellable_is_cancelled (self->asking))
     {
       g_clear_object (&self->asking);
@@ -301,7 +320,7 @@ load_next (AtlCompareWindow *self)
     {
       AtlCompareColumn *column = g_ptr_array_index (self->columns, self->next);
       const char *path = atl_compare_column_get_path (column);
-      AtlModel *model = path != NULL ? find_model (self, path) : NULL;
+      AtlModel *model = find_model (self, column);
 
       /* What left the memory is loaded as the settings say now. */
       if (path == NULL || (model != NULL && atl_model_get_is_loaded (model)))
@@ -309,6 +328,12 @@ load_next (AtlCompareWindow *self)
       atl_session_load_clear (&self->load);
       atl_session_load_init (&self->load, self->session, path);
       self->load.options.insist = TRUE;
+      if (atl_compare_column_get_is_plain (column))
+        {
+          g_clear_pointer (&self->load.adapters, g_strfreev);
+          self->load.adapters = g_new0 (char *, 1);
+          self->load.options.adapters = (const char *const *) self->load.adapters;
+        }
       /* Answers are the same without it, and several models want the memory. */
       self->load.options.draft = NULL;
       begin_load (self);
@@ -360,6 +385,43 @@ static gboolean
 send_cb (AtlComposer *composer, const char *text, const char *attachments, AtlCompareWindow *self)
 {
   return atl_compare_window_ask (self, text, attachments);
+}
+
+/* With what was changed in the columns since, or after a failure. */
+static void
+again_cb (AtlCompareWindow *self)
+{
+  g_autofree char *question = g_strdup (self->question);
+  g_autofree char *attachments = g_strdup (self->attachments);
+
+  if (question != NULL)
+    atl_compare_window_ask (self, question, attachments);
+}
+
+static void notice_cb (AtlAttachedFiles *files, const char *sentence, AtlCompareWindow *self);
+
+/* Up in the empty composer: the question with its files, to be asked in other words. */
+static void
+edit_last_cb (AtlCompareWindow *self)
+{
+  g_autoptr (GPtrArray) list = atl_attachments_from_json (self->attachments);
+  g_autoptr (AtlAttachedFiles) files = atl_attached_files_new (list);
+
+  if (self->question == NULL || self->asking != NULL)
+    return;
+  if (atl_attached_files_get (atl_composer_get_files (ATL_COMPOSER (self->composer)))->len == 0)
+    {
+      g_signal_connect_object (files, "notice", G_CALLBACK (notice_cb), self, 0);
+      atl_composer_set_files (ATL_COMPOSER (self->composer), files);
+    }
+  atl_composer_set_text (ATL_COMPOSER (self->composer), self->question);
+}
+
+static gboolean
+drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlCompareWindow *self)
+{
+  atl_composer_attach_files (ATL_COMPOSER (self->composer), g_value_get_boxed (value));
+  return TRUE;
 }
 
 static void
@@ -436,9 +498,11 @@ atl_compare_window_class_init (AtlCompareWindowClass *klass)
   BIND (title);
   BIND (column_box);
   BIND (add_button);
+  BIND (again_button);
   BIND (composer);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, add_cb);
+  gtk_widget_class_bind_template_callback (widget_class, again_cb);
   gtk_widget_class_add_binding_action (widget_class, GDK_KEY_w, GDK_CONTROL_MASK, "window.close",
                                        NULL);
 }
@@ -446,17 +510,25 @@ atl_compare_window_class_init (AtlCompareWindowClass *klass)
 static void
 atl_compare_window_init (AtlCompareWindow *self)
 {
+  GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
+
   self->columns = g_ptr_array_new ();
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
   gtk_widget_init_template (GTK_WIDGET (self));
   g_signal_connect (self->composer, "send", G_CALLBACK (send_cb), self);
   g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
+  g_signal_connect_swapped (self->composer, "edit-last", G_CALLBACK (edit_last_cb), self);
+  /* In the capture phase, because the text view of the composer takes drops as text. */
+  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (drop), GTK_PHASE_CAPTURE);
+  g_signal_connect (drop, "drop", G_CALLBACK (drop_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
   g_signal_connect_object (atl_composer_get_files (ATL_COMPOSER (self->composer)), "notice",
                            G_CALLBACK (notice_cb), self, 0);
 }
 
-/* Something to compare from the start: another model, else another temper of the same. Also when it
- * turned out of the one that was chosen so that it cannot answer. */
+/* Something to compare from the start: another model, else the same without its adapters, else
+ * another temper of the same. Also when it turned out of the one that was chosen so that it cannot
+ * answer. */
 static void
 choose_second (AtlCompareWindow *self)
 {
@@ -469,9 +541,20 @@ choose_second (AtlCompareWindow *self)
     return;
   other = another_model (self, second);
   if (other != NULL)
-    atl_compare_column_set_path (second, other->path);
+    {
+      /* Also when it is told of later that there is another one. */
+      atl_compare_column_set_plain (second, FALSE);
+      atl_compare_column_set_path (second, other->path);
+    }
   else
-    atl_compare_column_set_param (second, "temperature", 0);
+    {
+      atl_compare_column_set_plain (second, TRUE);
+      if (!atl_compare_column_get_is_plain (second))
+        {
+          atl_compare_column_set_plain (second, FALSE);
+          atl_compare_column_set_param (second, "temperature", 0);
+        }
+    }
 }
 
 GtkWidget *

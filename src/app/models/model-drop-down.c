@@ -171,6 +171,28 @@ judged_cb (AtlModelList *models, AtlModelEntry *entry, GtkDropDown *self)
   leave_unusable (self);
 }
 
+static GtkWidget *
+find_below (GtkWidget *root, GType type)
+{
+  GtkWidget *found = G_TYPE_CHECK_INSTANCE_TYPE (root, type) ? root : NULL;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL && found == NULL;
+       child = gtk_widget_get_next_sibling (child))
+    found = find_below (child, type);
+  return found;
+}
+
+/* The list has the focus when it opens: without this, letters typed then would go nowhere. */
+static void
+search_by_letters (GtkDropDown *self)
+{
+  GtkWidget *popover = find_below (GTK_WIDGET (self), GTK_TYPE_POPOVER);
+  GtkWidget *entry = popover != NULL ? find_below (popover, GTK_TYPE_SEARCH_ENTRY) : NULL;
+
+  if (entry != NULL)
+    gtk_search_entry_set_key_capture_widget (GTK_SEARCH_ENTRY (entry), popover);
+}
+
 void
 atl_model_drop_down_set_models (GtkDropDown *self, AtlModelList *models)
 {
@@ -180,6 +202,7 @@ atl_model_drop_down_set_models (GtkDropDown *self, AtlModelList *models)
   g_autoptr (GtkListItemFactory) rows = new_factory (G_CALLBACK (setup_cb), G_CALLBACK (bind_cb));
   g_autoptr (GtkExpression) name = gtk_property_expression_new (ATL_TYPE_MODEL_ENTRY, NULL, "name");
 
+  search_by_letters (self);
   gtk_drop_down_set_expression (self, name);
   gtk_drop_down_set_factory (self, names);
   gtk_drop_down_set_list_factory (self, rows);
