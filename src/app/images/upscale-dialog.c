@@ -146,6 +146,7 @@ fail (AtlUpscaleDialog *self, const char *words)
 {
   gtk_label_set_text (GTK_LABEL (self->error_label), words);
   gtk_widget_set_visible (self->error_label, TRUE);
+  atl_accessible_announce (GTK_WIDGET (self), words);
 }
 
 /* --- What there is to choose from --- */
@@ -308,6 +309,14 @@ read_cb (GObject *source, GAsyncResult *result, gpointer data)
 
 /* --- GObject --- */
 
+/* Closed: fetched_cb() would keep it, and all of it would come. */
+static void
+atl_upscale_dialog_unmap (GtkWidget *widget)
+{
+  atl_fetch_progress_cancel (ATL_FETCH_PROGRESS (ATL_UPSCALE_DIALOG (widget)->progress));
+  GTK_WIDGET_CLASS (atl_upscale_dialog_parent_class)->unmap (widget);
+}
+
 static void
 atl_upscale_dialog_dispose (GObject *object)
 {
@@ -337,6 +346,7 @@ atl_upscale_dialog_class_init (AtlUpscaleDialogClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = atl_upscale_dialog_dispose;
   G_OBJECT_CLASS (klass)->finalize = atl_upscale_dialog_finalize;
+  widget_class->unmap = atl_upscale_dialog_unmap;
   g_type_ensure (ATL_TYPE_FETCH_PROGRESS);
   chosen_signal = g_signal_new ("chosen", ATL_TYPE_UPSCALE_DIALOG, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                 NULL, G_TYPE_NONE, 1, G_TYPE_UINT);

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/fetch-progress.h"
 #include "app/words.h"
 #include "hub/starter.h"
@@ -56,10 +57,14 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = atl_starter_fetch_finish (result, &error);
 
+  gboolean had_focus;
+
   if (self->session == NULL)
     return;
-  atl_fetch_progress_end (ATL_FETCH_PROGRESS (self->progress));
+  had_focus = atl_fetch_progress_end (ATL_FETCH_PROGRESS (self->progress));
   refresh (self);
+  if (had_focus)
+    gtk_widget_grab_focus (self->button);
   if (path != NULL)
     {
       const char *paths[] = { path, NULL };
@@ -70,6 +75,7 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
     {
       gtk_label_set_text (GTK_LABEL (self->error_label), error->message);
       gtk_widget_set_visible (self->error_label, TRUE);
+      atl_accessible_announce (GTK_WIDGET (self), error->message);
     }
 }
 
