@@ -105,13 +105,73 @@ put_widths (HfWriter *w, gsize n_layers, gsize n_shared)
   hf_put_ints (w, "feed_forward_length", list, n_layers);
 }
 
+/* Whether layers that differ from the others are listed, as transformers 5 writes it: a number of
+ * the layer, with zeros before it, and what is different there. */
+static gboolean
+lists_layers (const HfWriter *w)
+{
+  const AtlCheckpoint *cp = w->config->cp;
+
+  for (guint i = 0; i < atl_checkpoint_n_meta (cp); i++)
+    {
+      const char *key = atl_checkpoint_meta_key (cp, i);
+
+      if (g_str_has_prefix (key, "per_layer_config.") ||
+          g_str_has_prefix (key, "text_config.per_layer_config."))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* The setting as one layer has it. */
+static gboolean
+layer_number (const HfWriter *w, gsize layer, const char *name, double *out)
+{
+  for (int digits = 1; digits <= 3; digits++)
+    {
+      g_autofree char *key = g_strdup_printf ("per_layer_config.%0*zu.%s", digits, layer, name);
+
+      if (atl_hf_config_meta (w->config, key) != NULL)
+        return hf_number (w, key, out);
+    }
+  return hf_number (w, name, out);
+}
+
+gboolean
+hf_full_number (HfWriter *w, const char *name, const char *own, double *out)
+{
+  const AtlMetaValue *types = lists_layers (w) ? hf_layer_types (w) : NULL;
+  gboolean found = FALSE;
+
+  if (types == NULL)
+    return hf_number (w, own, out);
+  for (gsize i = 0; i < types->v_array.n; i++)
+    {
+      double one = 0, usual = 0;
+
+      if (!layer_number (w, i, name, &one) || !hf_number (w, name, &usual))
+        return FALSE;
+      if (is_full (types, i) ? found && one != *out : one != usual)
+        {
+          hf_fail (w, ATL_ERROR_UNSUPPORTED,
+                   _ ("layers of one kind differ in “%s”, which is not known here"), name);
+          return FALSE;
+        }
+      if (!is_full (types, i))
+        continue;
+      *out = one;
+      found = TRUE;
+    }
+  return found;
+}
+
 static void
 put_gemma4 (HfWriter *w, const AtlMetaValue *types, gsize n_layers)
 {
   double full = 0, windowed = 0, keys = 0, own = 0;
   gint64 list[HF_MAX_LAYERS];
 
-  hf_number (w, "global_head_dim", &full);
+  hf_full_number (w, "head_dim", "global_head_dim", &full);
   hf_number (w, "head_dim", &windowed);
   if (!(full >= 2 && full <= 1 << 16 && windowed >= 2 && windowed <= 1 << 16))
     {
@@ -123,8 +183,8 @@ put_gemma4 (HfWriter *w, const AtlMetaValue *types, gsize n_layers)
   hf_put_uint (w, "attention.value_length", full);
   hf_put_uint (w, "attention.key_length_swa", windowed);
   hf_put_uint (w, "attention.value_length_swa", windowed);
-  if (!atl_hf_config_bool (w->config, "attention_k_eq_v", FALSE) ||
-      !hf_number (w, "num_global_key_value_heads", &keys) ||
+  if (!(lists_layers (w) || atl_hf_config_bool (w->config, "attention_k_eq_v", FALSE)) ||
+      !hf_full_number (w, "num_key_value_heads", "num_global_key_value_heads", &keys) ||
       !hf_number (w, "num_key_value_heads", &own))
     return;
   for (gsize i = 0; i < n_layers; i++)

@@ -259,7 +259,7 @@ hf_put_rope (HfWriter *w)
   if (strcmp (w->arch, "gemma4") == 0)
     {
       hf_put_uint (w, "rope.dimension_count_swa", head_dim);
-      hf_number (w, "global_head_dim", &head_dim);
+      hf_full_number (w, "head_dim", "global_head_dim", &head_dim);
       turning = part;
     }
   if (strcmp (w->arch, "deepseek2") == 0 || strcmp (w->arch, "gemma4") == 0)

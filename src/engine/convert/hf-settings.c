@@ -334,6 +334,29 @@ put_mixed (HfWriter *w)
   hf_put (w, "attention.head_count_kv", &heads);
 }
 
+/* Layers before the first with experts, where each is named (transformers 5's way, which for
+ * GLM-4.7-Flash counts more than first_k_dense_replace). */
+static void
+put_dense_layers (HfWriter *w)
+{
+  const AtlMetaValue *kinds = atl_hf_config_meta (w->config, "mlp_layer_types");
+  gsize n_dense = 0;
+
+  if (strcmp (w->arch, "deepseek2") != 0 || kinds == NULL || kinds->type != ATL_META_ARRAY ||
+      kinds->v_array.elem_type != ATL_META_STRING)
+    return;
+  for (gsize i = 0; i < kinds->v_array.n; i++)
+    if (strcmp (((char *const *) kinds->v_array.elems)[i], "dense") != 0)
+      continue;
+    else if (n_dense++ != i)
+      {
+        hf_fail (w, ATL_ERROR_UNSUPPORTED,
+                 _ ("a layer without experts behind one that has some is not known here"));
+        return;
+      }
+  hf_put_uint (w, "leading_dense_block_count", (double) n_dense);
+}
+
 /* LFM2's feed-forward is narrower than it says (transformers, modeling_lfm2.py, Lfm2MLP). */
 static void
 put_adjusted_width (HfWriter *w)
@@ -493,6 +516,7 @@ atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error
   put_name (&w);
   put_latent (&w);
   put_mixed (&w);
+  put_dense_layers (&w);
   put_adjusted_width (&w);
   hf_put_hybrid (&w);
   hf_put_gemma (&w);

@@ -46,6 +46,9 @@ void hf_fail (HfWriter *w, AtlError code, const char *format, ...) G_GNUC_PRINTF
 void hf_put_hybrid (HfWriter *w);
 /* hf-gemma.c: Gemma 3n and 4. */
 void hf_put_gemma (HfWriter *w);
+/* hf-gemma.c: the setting `name` of the layers that see everything: where single layers are listed,
+ * theirs; else under its `own` name. FALSE when there is none, or after a mistake. */
+gboolean hf_full_number (HfWriter *w, const char *name, const char *own, double *out);
 /* hf-own.c: families with settings of their own kind. */
 void hf_put_own (HfWriter *w);
 /* hf-rope.c: everything about positions. */
