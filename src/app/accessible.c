@@ -336,6 +336,16 @@ atl_accessible_announce (GtkWidget *widget, const char *words)
                                   words, -1);
 }
 
+void
+atl_accessible_announce_beside (GtkWidget *page, GtkWidget *part, const char *words)
+{
+  GtkRoot *root = gtk_widget_get_root (page);
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  if (focus != NULL && gtk_widget_get_mapped (page) && !gtk_widget_is_ancestor (focus, part))
+    atl_accessible_announce (page, words);
+}
+
 /* --- Focus by a click only --- */
 
 static void

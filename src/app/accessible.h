@@ -22,6 +22,9 @@ void atl_accessible_set_name (GtkWidget *widget, const char *name);
  * announcements; screen readers say what changes about the thing that has the focus. */
 void atl_accessible_announce (GtkWidget *widget, const char *words);
 
+/* The same to who is at `page`, but not at the part of it that tells by its name. */
+void atl_accessible_announce_beside (GtkWidget *page, GtkWidget *part, const char *words);
+
 /* A selectable label would be a stop of the Tab key, which makes a long answer a long way. This one
  * takes the focus only from a click, so that Ctrl+C still copies what was selected. */
 void atl_accessible_focus_by_click (GtkWidget *label);

@@ -178,19 +178,28 @@ test_unsaved (void)
   g_autofree char *aside = g_strconcat (folder, "-aside", NULL);
   AtlPictureQueue *queue;
   g_autoptr (AtlPictureTask) task = NULL;
+  GtkWidget *prompt;
   guint n;
 
   app_start_drawing (&f);
   queue = atl_pictures_session_get_queue (app_pictures (&f));
   app_set_up_picture (&f, "one that waits", 2, 1);
+  prompt = app_fixture_find_id (f.window->images_page, "prompt_view");
+  gtk_widget_grab_focus (prompt);
   app_create (&f);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  /* Who is elsewhere on the page hears of it. */
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (prompt), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Finished picture: one that waits.png");
   n = count_pictures ();
   g_assert_cmpint (g_rename (folder, aside), ==, 0);
   g_assert_true (g_file_set_contents (folder, "in the way", -1, NULL));
   app_create (&f);
   task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   app_assert_soon (atl_picture_task_get_state (task) == ATL_TASK_FAILED);
+  app_assert_soon (gtk_test_accessible_check_property (
+                       GTK_ACCESSIBLE (prompt), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                       atl_picture_task_get_error (task)->message, NULL) == NULL);
   app_assert_soon (g_str_equal (
       gtk_label_get_text (GTK_LABEL (app_fixture_find_id (GTK_WIDGET (f.window), "queue_label"))),
       "1 failed"));

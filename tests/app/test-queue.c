@@ -245,12 +245,18 @@ check_focus (AppFixture *f, GtkWidget *view, int at)
   g_assert_true (focus == row_at (view, at));
 }
 
+static gboolean
+has_icon (GtkWidget *button, gconstpointer name)
+{
+  return g_strcmp0 (gtk_button_get_icon_name (GTK_BUTTON (button)), name) == 0;
+}
+
 /* The keyboard stays with what it moved, and goes to the neighbour of what it took out. */
 static void
 test_keys (void)
 {
   AppFixture f;
-  GtkWidget *button, *view;
+  GtkWidget *button, *view, *up;
   g_autoptr (AtlPictureTask) first = NULL;
 
   app_start_drawing (&f);
@@ -262,6 +268,12 @@ test_keys (void)
   view = app_fixture_find_id (button, "queue_view");
   g_assert_nonnull (view);
   app_assert_soon (row_at (view, 3) != NULL && gtk_widget_get_mapped (row_at (view, 3)));
+  /* A screen reader hears the key once, after the name. */
+  up = app_fixture_find (row_at (view, 3), GTK_TYPE_BUTTON, has_icon, "go-up-symbolic");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (up), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                       "Earlier");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (up), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Alt+Up");
   gtk_widget_grab_focus (row_at (view, 3));
   g_assert_true (app_press (view, GDK_KEY_Up, GDK_ALT_MASK));
   check_prompts (&f, "long, alike, last, alike");

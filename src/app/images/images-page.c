@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/gallery/gallery-strip.h"
 #include "app/gallery/gallery-view.h"
 #include "app/gallery/gallery.h"
@@ -200,6 +201,7 @@ saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
 
   atl_images_page_stop_showing (self);
   atl_images_page_show_result (self, path, texture, words);
+  atl_accessible_announce_beside (GTK_WIDGET (self), self->canvas, words);
   /* The one after it has failed while this one was saved. */
   if (g_set_object (&self->failed, failed))
     atl_images_page_refresh_canvas (self);
@@ -210,6 +212,8 @@ failed_cb (AtlImagesPage *self, AtlPictureTask *task)
 {
   g_set_object (&self->failed, task);
   atl_images_page_refresh_canvas (self);
+  atl_accessible_announce_beside (GTK_WIDGET (self), self->canvas,
+                                  atl_picture_task_get_error (task)->message);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "app/images/queue-view.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/window/undo.h"
 #include "app/words.h"
@@ -141,17 +142,19 @@ down_cb (GtkWidget *button)
   move (view_of (button), task_of (button), 1);
 }
 
+/* The key at the end of `words` is read after the name. */
 static GtkWidget *
 new_button (const char *icon, const char *words, gboolean is_sensitive, GCallback clicked)
 {
   GtkWidget *button = gtk_button_new_from_icon_name (icon);
+  const char *key = strstr (words, " (");
+  g_autofree char *name = key != NULL ? g_strndup (words, (gsize) (key - words)) : g_strdup (words);
 
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
   gtk_widget_set_tooltip_text (button, words);
   gtk_widget_set_sensitive (button, is_sensitive);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, words,
-                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   g_signal_connect (button, "clicked", clicked, NULL);
   return button;
 }
