@@ -57,6 +57,12 @@ hf_add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n)
 }
 
 void
+hf_add_wholes (AtlCheckpoint *cp, const char *key, const gint64 *numbers, gsize n)
+{
+  add_array (cp, key, ATL_META_INT, numbers, n);
+}
+
+void
 hf_add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n)
 {
   add_array (cp, key, ATL_META_STRING, words, n);

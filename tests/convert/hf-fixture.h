@@ -18,6 +18,7 @@ void hf_add_number (AtlCheckpoint *cp, const char *key, double number);
 void hf_add_whole (AtlCheckpoint *cp, const char *key, gint64 number);
 void hf_add_flag (AtlCheckpoint *cp, const char *key, gboolean flag);
 void hf_add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n);
+void hf_add_wholes (AtlCheckpoint *cp, const char *key, const gint64 *numbers, gsize n);
 void hf_add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n);
 /* `data` is the caller's and stays. */
 void hf_add_tensor_of (AtlCheckpoint *cp,

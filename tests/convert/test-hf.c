@@ -250,66 +250,6 @@ test_gemma (void)
   atl_checkpoint_unref (cp);
 }
 
-/* Gemma 4 as transformers 5 saves it: what its full layers have of their own is told by layer. */
-static void
-test_layer_by_layer (void)
-{
-  static const char *const types[] = { "sliding_attention", "full_attention" };
-
-  for (guint differing = 0; differing < 2; differing++)
-    {
-      AtlCheckpoint *hf = hf_make ("gemma4_text"), *cp;
-      const AtlMetaValue *heads;
-
-      hf_add_words (hf, "layer_types", types, 2);
-      hf_add_whole (hf, "head_dim", 8);
-      hf_add_whole (hf, "per_layer_config.01.head_dim", 16);
-      hf_add_whole (hf, "per_layer_config.01.num_key_value_heads", 1);
-      if (differing)
-        {
-          hf_add_whole (hf, "per_layer_config.00.head_dim", 32);
-          hf_expect_refused (hf, ATL_ERROR_UNSUPPORTED, "head_dim");
-          continue;
-        }
-      cp = hf_translate_taken (hf);
-      g_assert_cmpuint (hf_get_uint (cp, "gemma4.attention.key_length"), ==, 16);
-      g_assert_cmpuint (hf_get_uint (cp, "gemma4.attention.key_length_swa"), ==, 8);
-      g_assert_cmpuint (hf_get_uint (cp, "gemma4.rope.dimension_count"), ==, 16);
-      heads = atl_checkpoint_meta (cp, "gemma4.attention.head_count_kv");
-      g_assert_true (heads != NULL && heads->type == ATL_META_ARRAY && heads->v_array.n == 2);
-      for (guint i = 0; i < 2; i++)
-        g_assert_cmpint (((const gint64 *) heads->v_array.elems)[i], ==, i == 0 ? 2 : 1);
-      atl_checkpoint_unref (cp);
-    }
-}
-
-/* GLM-4.7-Flash names the layers without experts one by one. */
-static void
-test_dense_layers (void)
-{
-  static const char *const types[] = { "dense", "sparse", "dense" };
-
-  for (guint first = 0; first < 2; first++)
-    {
-      AtlCheckpoint *hf = hf_make ("glm4_moe_lite"), *cp;
-
-      hf_add_whole (hf, "qk_nope_head_dim", 48);
-      hf_add_whole (hf, "qk_rope_head_dim", 16);
-      hf_add_whole (hf, "v_head_dim", 24);
-      hf_add_whole (hf, "kv_lora_rank", 32);
-      hf_add_whole (hf, "first_k_dense_replace", 0);
-      hf_add_words (hf, "mlp_layer_types", types + first, 2);
-      if (first == 1)
-        {
-          hf_expect_refused (hf, ATL_ERROR_UNSUPPORTED, NULL);
-          continue;
-        }
-      cp = hf_translate_taken (hf);
-      g_assert_cmpuint (hf_get_uint (cp, "deepseek2.leading_dense_block_count"), ==, 1);
-      atl_checkpoint_unref (cp);
-    }
-}
-
 static void
 test_latent (void)
 {
@@ -397,8 +337,6 @@ main (int argc, char **argv)
   g_test_add_func ("/hf/tiled-heads", test_tiled_heads);
   g_test_add_func ("/hf/multipliers", test_multipliers);
   g_test_add_func ("/hf/gemma", test_gemma);
-  g_test_add_func ("/hf/layer-by-layer", test_layer_by_layer);
-  g_test_add_func ("/hf/dense-layers", test_dense_layers);
   g_test_add_func ("/hf/latent", test_latent);
   g_test_add_func ("/hf/mixed", test_mixed);
   return g_test_run ();

@@ -224,19 +224,75 @@ put_nemotron (HfWriter *w)
 
 /* --- Llama 4 --- */
 
+/* Whether a list, where there is one, names the layers whose number from 1 is a multiple of `step`,
+ * or no layer for 0. */
+static gboolean
+names_multiples (const AtlMetaValue *list, guint step, guint n_layers)
+{
+  const gint64 *layers = list != NULL ? list->v_array.elems : NULL;
+  gsize n = step > 0 ? n_layers / step : 0;
+
+  if (list == NULL)
+    return TRUE;
+  if (list->type != ATL_META_ARRAY || list->v_array.n != n ||
+      (n > 0 && list->v_array.elem_type != ATL_META_INT))
+    return FALSE;
+  for (gsize i = 0; i < n; i++)
+    if (layers[i] != (gint64) (i + 1) * step - 1)
+      return FALSE;
+  return TRUE;
+}
+
+/* Which layers have positions: three of four, the others see everything; or all (MobileLLM-R1), of
+ * which each then sees everything, which GGUF says by a window of 0. */
+static void
+put_positions (HfWriter *w, double chunk)
+{
+  const AtlMetaValue *rotated = atl_hf_config_meta (w->config, "no_rope_layers");
+  const AtlMetaValue *types = hf_layer_types (w);
+  double longest = G_MAXUINT32;
+  gboolean every_fourth = TRUE, all = TRUE, full = types != NULL;
+
+  for (gsize i = 0; full && i < types->v_array.n; i++)
+    full = strcmp (((char *const *) types->v_array.elems)[i], "full_attention") == 0;
+  if (rotated != NULL && rotated->type == ATL_META_ARRAY &&
+      rotated->v_array.elem_type == ATL_META_INT)
+    for (gsize i = 0; i < rotated->v_array.n; i++)
+      {
+        const gboolean turns = ((const gint64 *) rotated->v_array.elems)[i] != 0;
+
+        every_fourth &= turns == ((i + 1) % 4 != 0);
+        all &= turns;
+      }
+  hf_number (w, "max_position_embeddings", &longest);
+  if (every_fourth && chunk != 8192)
+    hf_put_uint (w, "attention.sliding_window", chunk);
+  else if (!every_fourth && all && (full || chunk >= longest))
+    hf_put_uint (w, "attention.sliding_window", 0);
+  else if (!every_fourth)
+    hf_fail (w, ATL_ERROR_UNSUPPORTED, _ ("not every fourth layer is without positions"));
+}
+
 static void
 put_llama4 (HfWriter *w)
 {
-  const AtlMetaValue *rotated = atl_hf_config_meta (w->config, "no_rope_layers");
   const AtlMetaValue *tuned = atl_hf_config_meta (w->config, "attn_temperature_tuning");
   double chunk = need (w, "attention_chunk_size"), length = need (w, "floor_scale");
-  double experts = need (w, "num_local_experts"), scale = 0.1;
+  double experts = 0, step = 0, scale = 0.1;
 
+  hf_number (w, "num_local_experts", &experts);
   hf_put_uint (w, "feed_forward_length", need (w, "intermediate_size_mlp"));
-  hf_put_uint (w, "expert_feed_forward_length", need (w, "intermediate_size"));
-  hf_put_uint (w, "interleave_moe_layer_step", need (w, "interleave_moe_layer_step"));
-  if (chunk != 8192)
-    hf_put_uint (w, "attention.sliding_window", chunk);
+  /* Without any (Llama Guard 4, MobileLLM-R1) the step is 0. */
+  if (experts != 0)
+    {
+      step = need (w, "interleave_moe_layer_step");
+      hf_put_uint (w, "expert_feed_forward_length", need (w, "intermediate_size"));
+      hf_put_uint (w, "interleave_moe_layer_step", step);
+    }
+  if (!names_multiples (atl_hf_config_meta (w->config, "moe_layers"), (guint) step,
+                        atl_hf_config_n_layers (w->config)))
+    hf_fail (w, ATL_ERROR_UNSUPPORTED,
+             _ ("layers of one kind differ in “%s”, which is not known here"), "moe_layers");
   hf_number (w, "attn_scale", &scale);
   if (tuned != NULL && ((tuned->type == ATL_META_BOOL && !tuned->v_bool) ||
                         (tuned->type == ATL_META_INT && tuned->v_int == 0)))
@@ -251,15 +307,7 @@ put_llama4 (HfWriter *w)
     hf_fail (w, ATL_ERROR_UNSUPPORTED,
              _ ("%g experts do not go with its setting of “use_qk_norm” as it is known here"),
              experts);
-  if (rotated == NULL || rotated->type != ATL_META_ARRAY ||
-      rotated->v_array.elem_type != ATL_META_INT)
-    return;
-  for (gsize i = 0; i < rotated->v_array.n; i++)
-    if ((((const gint64 *) rotated->v_array.elems)[i] != 0) != ((i + 1) % 4 != 0))
-      {
-        hf_fail (w, ATL_ERROR_UNSUPPORTED, _ ("not every fourth layer is without positions"));
-        return;
-      }
+  put_positions (w, chunk);
 }
 
 void
