@@ -282,6 +282,30 @@ test_undo_beside (void)
   app_clear_pictures ();
 }
 
+/* A picture of another program says nothing of a seed: its row has none. */
+static void
+test_no_seed (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = NULL;
+  g_autoptr (AtlPicture) plain = atl_picture_new (32, 32);
+  g_autoptr (GBytes) bytes = atl_picture_encode (plain, ATL_PICTURE_PNG, 0, NULL);
+  g_autoptr (AtlPictureRow) row = NULL;
+  AppFixture f;
+
+  g_mkdir_with_parents (folder, 0700);
+  path = atl_picture_save (bytes, folder, "plain", "png", NULL);
+  app_make_old (path, 0);
+  app_fixture_start (&f);
+  app_add_gallery (&f);
+  app_wait_for_pictures (&f, 1);
+  row = atl_gallery_get_row (atl_gallery_get (f.session), app_picture_at (&f, 0), NULL);
+  g_assert_cmpint (row->origin, ==, ATL_ORIGIN_IMPORTED);
+  g_assert_cmpint (row->seed, ==, -1);
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -289,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery-rows/old-thumbnail", test_old_thumbnail);
   g_test_add_func ("/app/gallery-rows/rows", test_rows);
   g_test_add_func ("/app/gallery-rows/many", test_many);
+  g_test_add_func ("/app/gallery-rows/no-seed", test_no_seed);
   g_test_add_func ("/app/gallery-rows/undo-beside", test_undo_beside);
   g_test_add_func ("/app/gallery-rows/close-while-read", test_close_while_read);
   return g_test_run ();

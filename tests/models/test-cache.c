@@ -426,7 +426,7 @@ test_bad_caches (void)
   {
     guint n_ctx;
     AtlDType dtype;
-    AtlError code;
+    int code;
   } bad[] = {
     { 16, ATL_DTYPE_I32, ATL_ERROR_INVALID },      { 16, ATL_DTYPE_Q4_K, ATL_ERROR_INVALID },
     { 16, ATL_DTYPE_Q8_0, ATL_ERROR_UNSUPPORTED }, { 16, ATL_DTYPE_Q4_0, ATL_ERROR_UNSUPPORTED },

@@ -295,7 +295,7 @@ test_deep_text (void)
 }
 
 static void
-expect_refused (const char *source, AtlError code, const char *pattern)
+expect_refused (const char *source, int code, const char *pattern)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlGrammar) grammar = atl_grammar_new_gbnf (source, "root", &error);

@@ -283,8 +283,9 @@ row_of (const char *path, AtlPictureFile *file)
   row->origin = file->recipe != NULL && (source == NULL || g_str_equal (source, "Atelier"))
                     ? ATL_ORIGIN_MADE
                     : ATL_ORIGIN_IMPORTED;
-  row->seed =
-      file->recipe != NULL && g_variant_lookup (file->recipe, "seed", "u", &seed) ? seed : -1;
+  row->seed = file->recipe != NULL && g_variant_lookup (file->recipe, "seed", "u", &seed)
+                  ? (gint64) seed
+                  : -1;
   if (g_stat (path, &st) == 0)
     row->created_us = changed_us (&st);
   return row;

@@ -191,7 +191,7 @@ atl_picture_drawn_add_row (const AtlPictureDrawn *self, AtlSession *session, con
                         .negative = negative,
                         .model = model,
                         .recipe = recipe,
-                        .seed = seed != NULL ? g_variant_get_uint32 (seed) : -1 };
+                        .seed = seed != NULL ? (gint64) g_variant_get_uint32 (seed) : -1 };
   gint64 id;
 
   id = atl_gallery_add (session, &row, self->pixels, &error);

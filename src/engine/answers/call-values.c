@@ -248,12 +248,15 @@ read_word (Reader *r, GString *out)
     { "True", "true" }, { "False", "false" }, { "None", "null" },
     { "true", "true" }, { "false", "false" }, { "null", "null" },
   };
-  g_autofree char *sign = NULL;
+  const char *sign = "";
   g_autofree char *word = NULL;
   g_autofree char *number = NULL;
   g_autoptr (JsonNode) node = NULL;
 
-  sign = g_strdup (take (r, "-") ? "-" : take (r, "+") ? "" : "");
+  if (take (r, "-"))
+    sign = "-";
+  else
+    take (r, "+");
   word = take_word (r);
   /* "1e+5": the sign is no letter. */
   if ((g_str_has_suffix (word, "e") || g_str_has_suffix (word, "E")) && g_ascii_isdigit (*word) &&

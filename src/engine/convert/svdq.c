@@ -12,7 +12,6 @@
 #include "engine/formats/safetensors.h"
 #include "engine/tensor/quants/half.h"
 
-#define BLOCK 32
 #define GELU_SHIFT 0.171875f
 
 typedef struct

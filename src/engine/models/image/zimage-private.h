@@ -73,7 +73,7 @@ gint64 zimage_filled (gint64 n);
 gboolean zimage_compute (ZImage *self,
                          const AtlRequest *request,
                          const char *key,
-                         AtlDescribeFunc describe,
+                         AtlDescribeFunc describe_pass,
                          gpointer call,
                          GPtrArray *made,
                          const AtlArray *like,

@@ -331,7 +331,7 @@ gboolean
 zimage_compute (ZImage *m,
                 const AtlRequest *request,
                 const char *key,
-                AtlDescribeFunc describe,
+                AtlDescribeFunc describe_pass,
                 gpointer call,
                 GPtrArray *made,
                 const AtlArray *like,
@@ -344,7 +344,8 @@ zimage_compute (ZImage *m,
 
   g_ptr_array_extend (inputs, made, NULL, NULL);
   if (!atl_stage_add_inputs (atl_stage_of (request), request, FALSE, inputs, error) ||
-      !atl_runner_run (m->net.runner, key, describe, call, inputs, outputs, cancellable, error))
+      !atl_runner_run (m->net.runner, key, describe_pass, call, inputs, outputs, cancellable,
+                       error))
     return FALSE;
   tokens = atl_arrays_find (outputs, "tokens_out");
   if (tokens == NULL)

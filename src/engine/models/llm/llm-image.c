@@ -60,7 +60,7 @@ is_possible (const AtlLlmCache *self, const AtlLlmCacheImage *image)
     return FALSE;
   for (guint i = 0; i < ATL_LLM_MAX_SLOTS; i++)
     {
-      gboolean is_used = i < image->n_slots;
+      const guint32 is_used = i < image->n_slots ? 1 : 0;
 
       if (image->slots[i].is_checkpoint > is_used ||
           image->slots[i].length > (is_used ? image->length : 0))
