@@ -70,6 +70,27 @@ source_files (const char *folder, const char *const *endings)
   return list;
 }
 
+/* The folders right below `parent`, with it before their names ("src/base"), sorted. */
+static inline GPtrArray *
+source_folders (const char *parent)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *top = g_build_filename (source_dir (), parent, NULL);
+  g_autoptr (GDir) dir = g_dir_open (top, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (top, name, NULL);
+
+      if (g_file_test (path, G_FILE_TEST_IS_DIR))
+        g_ptr_array_add (list, g_build_filename (parent, name, NULL));
+    }
+  g_assert_cmpuint (list->len, >, 0);
+  g_ptr_array_sort (list, by_text);
+  return list;
+}
+
 static inline char *
 read_source (const char *relative, gsize *size)
 {
