@@ -112,7 +112,7 @@ read_all (AtlCheckpoint *cp,
   g_autofree char *name = g_strconcat (module, part, NULL);
   const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
   g_autofree guint8 *bytes = NULL;
-  float *out = g_new (float, rows *MAX (columns, 1));
+  float *out = g_new (float, (rows * MAX (columns, 1)));
 
   g_test_message ("%s", name);
   g_assert_nonnull (info);

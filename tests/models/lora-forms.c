@@ -198,7 +198,7 @@ make_lokr_products (LoraLayer *l)
   float *w1_a = ADD (l, "lokr_w1_a", 2, 3), *w1_b = ADD (l, "lokr_w1_b", 3, 4);
   float *w2_a = ADD (l, "lokr_w2_a", out2, 3), *w2_b = ADD (l, "lokr_w2_b", 3, in2 * l->k);
   g_autofree double *first = g_new0 (double, 8);
-  g_autofree double *second = g_new0 (double, out2 *in2 * l->k);
+  g_autofree double *second = g_new0 (double, (out2 * in2 * l->k));
 
   multiply (first, w1_a, w1_b, 2, 3, 4);
   multiply (second, w2_a, w2_b, out2, 3, in2 * l->k);
@@ -213,7 +213,7 @@ make_lokr_core (LoraLayer *l)
   float *w1 = ADD (l, "lokr_w1", 2, 4), *core = ADD (l, "lokr_t2", 3, 3, 3, 3);
   float *w2_a = ADD (l, "lokr_w2_a", 3, out2), *w2_b = ADD (l, "lokr_w2_b", 3, in2);
   g_autofree double *first = widen (w1, 8);
-  g_autofree double *second = g_new0 (double, out2 *in2 * l->k);
+  g_autofree double *second = g_new0 (double, (out2 * in2 * l->k));
 
   rebuild (second, core, w2_a, w2_b, 3, out2, in2, l->k, FALSE);
   add_alpha (l, 3);

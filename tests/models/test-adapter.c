@@ -16,7 +16,7 @@ static void
 add_matrix (AtlCheckpoint *cp, const char *name, gint64 rows, gint64 cols, GRand *rand)
 {
   AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 2, .dim = { rows, cols } };
-  float *values = g_new (float, rows *cols);
+  float *values = g_new (float, (rows * cols));
 
   for (gint64 i = 0; i < rows * cols; i++)
     values[i] = (float) g_rand_double_range (rand, -0.2, 0.2);

@@ -188,7 +188,7 @@ static AtlTensor *
 order (OpBuild *b, guint n_dims, gint64 n, gint64 width)
 {
   const gint64 dim[2] = { n, width };
-  float *values = g_new (float, n *width);
+  float *values = g_new (float, (n * width));
   GBytes *bytes = g_bytes_new_take (values, (gsize) (n * width) * sizeof *values);
 
   for (gint64 r = 0; r < n; r++)

@@ -63,7 +63,7 @@ run (guint variant, Case *c)
   g_autofree float *queries = g_new (float, (gsize) atl_attend_words (c->dim) * lanes);
   g_autofree float *keys = g_new (float, k_words);
   g_autofree float *values = g_new (float, v_words);
-  g_autofree float *sums = g_new0 (float, (gsize) c->v_dim *lanes);
+  g_autofree float *sums = g_new0 (float, ((gsize) c->v_dim * lanes));
   g_autofree float *state = g_new0 (float, 2 * lanes);
   g_autofree gint32 *ranges = g_new0 (gint32, 2 * lanes);
   const float *rows[ATL_ATTEND_KEYS];

@@ -372,7 +372,7 @@ test_upload (gconstpointer data)
     which[i] = (gint32) (rows - 1 - i * 10);
   g_assert_true (atl_plan_set_input (plan, "ids", which, sizeof which, &error));
   g_assert_true (atl_plan_run (plan, NULL, &error));
-  g_autofree float *got = g_new (float, looked_up *dim);
+  g_autofree float *got = g_new (float, (looked_up * dim));
   g_autofree float *want = g_new (float, dim);
   g_assert_true (
       atl_plan_get_output (plan, "out", got, (gsize) (looked_up * dim) * sizeof *got, &error));

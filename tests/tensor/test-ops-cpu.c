@@ -146,7 +146,7 @@ run_product (
   guint8 *bytes = g_malloc (size);
   AtlTensor *x = atl_graph_input (graph, "x", ATL_DTYPE_F32, 2, (gint64[]){ n, n_in });
   AtlTensor *ids = NULL, *y;
-  g_autofree float *values = g_new (float, n *n_in);
+  g_autofree float *values = g_new (float, (n * n_in));
   g_autofree gint32 *chosen = g_new (gint32, 2 * n);
   gint64 n_out = n_experts > 1 ? 2 * 37 * n : 37 * n;
   float *out = g_new (float, n_out);
@@ -287,7 +287,7 @@ test_tiles_of_words (void)
       const gsize row_bytes = (gsize) n / info->block_elems * info->block_bytes;
       g_autofree guint8 *weights = g_malloc (16 * row_bytes);
       g_autofree guint8 *group = g_malloc (atl_pack_group_bytes (dtype, n));
-      g_autofree float *x = g_new (float, n_rows *n);
+      g_autofree float *x = g_new (float, (n_rows * n));
       float sums[2][ATL_TILE_MAX_ROWS * 32];
       const float *rows[5];
       OpRandom random = { d };

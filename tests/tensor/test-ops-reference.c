@@ -299,7 +299,7 @@ test_conv (Fixture *f, gconstpointer data)
   float *w;
   AtlOpParams p = { .stride = { 1, 2, 1 }, .pad_before = { 2, 1, 0 }, .pad_after = { 0, 1, 1 } };
   const gint64 oF = 4, oH = 3, oW = 5;
-  g_autofree double *want = g_new0 (double, oF *oH *oW *co);
+  g_autofree double *want = g_new0 (double, (oF * oH * oW * co));
   AtlTensor *tx = input (f, 5, (gint64[]){ 1, F, H, W, ci }, &x);
   AtlTensor *tw =
       weight (f, ATL_USE_CONV, ATL_DTYPE_F16, 1.0f, 5, (gint64[]){ co, ci, k, k, k }, &w);

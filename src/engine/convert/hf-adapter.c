@@ -182,7 +182,7 @@ add_matrix (Adoption *self,
   n_rows = info.dim[0] = from->dim[0];
   n_in = info.dim[1] = from->dim[1];
   size = heads > 0 ? n_rows / heads : n_rows;
-  values = g_new (float, n_rows *n_in);
+  values = g_new (float, (n_rows * n_in));
   for (gint64 row = 0; row < n_rows; row++)
     {
       gint64 in_head = row % size;

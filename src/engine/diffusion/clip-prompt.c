@@ -242,7 +242,7 @@ atl_clip_prompt_extend (AtlClipPrompt *self, guint n_chunks)
   if (n_chunks <= self->n_chunks)
     return;
   self->ids = g_renew (gint32, self->ids, n_chunks * n);
-  self->weights = g_renew (float, self->weights, n_chunks *n);
+  self->weights = g_renew (float, self->weights, (n_chunks * n));
   for (gsize i = self->n_chunks * n; i < n_chunks * n; i++)
     {
       self->ids[i] = i % n == 0 ? self->start : i % n == 1 ? self->end : self->pad;

@@ -44,7 +44,7 @@ taps_for (gint64 start, gint64 n, double factor, gint64 origin)
 {
   double wide = MAX (1.0, 1.0 / factor), reach = LOBES * wide;
   guint most = (guint) (2 * reach) + 2;
-  Taps taps = { g_new (Tap, n), g_new (float, n *most) };
+  Taps taps = { g_new (Tap, n), g_new (float, (n * most)) };
 
   for (gint64 i = 0; i < n; i++)
     {
@@ -119,7 +119,7 @@ atl_resample (const AtlPlane *plane,
   /* Rows of the plane that are needed, in the new width. */
   top = CLAMP (down.taps[0].first, 0, plane->height - 1);
   n_lines = CLAMP (down.taps[h - 1].first + down.taps[h - 1].n, top + 1, plane->height) - top;
-  lines = g_new (float, n_lines *w);
+  lines = g_new (float, (n_lines * w));
   for (gint64 i = 0; i < n_lines; i++)
     for (gint64 k = 0; k < w; k++)
       {

@@ -241,7 +241,7 @@ enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **err
   AtlUpscaler *self = job->self;
   gint64 h = job->y.window, w = job->x.window, n = self->traits.colours;
   gsize area = (gsize) (h * w), large = area * self->traits.scale * self->traits.scale;
-  g_autofree float *out = g_try_new (float, COLOURS *large);
+  g_autofree float *out = g_try_new (float, (COLOURS * large));
 
   if (out == NULL)
     {

@@ -159,8 +159,8 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
     atl_schedule_add_noise (schedule, first, atl_array_f32 (clean), atl_array_f32 (start), x, n);
   if (initial == NULL)
     compare (report, c, backend, "noised", x, (gint64) n);
-  scaled = g_new (float, n *n_calls);
-  samples = g_new (float, n *n_calls);
+  scaled = g_new (float, (n * n_calls));
+  samples = g_new (float, (n * n_calls));
   for (guint i = 0; i < n_calls; i++)
     {
       if (noise == NULL && atl_schedule_wants_noise (schedule, first + i))

@@ -236,8 +236,8 @@ add_hadamard (const Place *p,
 
   if (!p->is_hollow)
     {
-      a = g_new (float, r1 *r2 * p->cols);
-      b = g_new (float, n *r1 *r2);
+      a = g_new (float, (r1 * r2 * p->cols));
+      b = g_new (float, (n * r1 * r2));
       for (gint64 i = 0; i < r1 * r2; i++)
         for (gint64 k = 0; k < p->cols; k++)
           a[i * p->cols + k] =

@@ -89,8 +89,8 @@ read_turned (Siglip *m, AtlSource *s, const char *name)
       return NULL;
     }
   bytes = g_malloc (info->size_bytes);
-  plain = g_new (float, in *out);
-  turned = g_new (float, in *out);
+  plain = g_new (float, (in * out));
+  turned = g_new (float, (in * out));
   atl_tensor_info_read (info, 0, in, bytes);
   atl_dequantize (info->dtype, bytes, plain, (gsize) (in * out));
   for (gint64 i = 0; i < in; i++)

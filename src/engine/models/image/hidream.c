@@ -284,7 +284,7 @@ static AtlArray *
 make_rope (const HiDream *m, gint64 h, gint64 w, gint64 n_tokens)
 {
   AtlArray *rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ n_tokens, m->head_dim });
-  g_autofree float *positions = g_new0 (float, n_tokens *HIDREAM_N_AXES);
+  g_autofree float *positions = g_new0 (float, (n_tokens * HIDREAM_N_AXES));
 
   for (gint64 i = 0; i < h * w; i++)
     {

@@ -81,7 +81,7 @@ add_rows (LlmAdapter *self,
 {
   gint64 n_in = info->dim[1], dim[2] = { n, n_in };
   gsize row_bytes = info->size_bytes / (gsize) info->dim[0];
-  float *values = g_new (float, n *n_in);
+  float *values = g_new (float, (n * n_in));
   AtlWeight *w;
 
   atl_dequantize (info->dtype, info->data + (gsize) first * row_bytes, values, (gsize) (n * n_in));

@@ -290,7 +290,7 @@ set_inputs (
   g_autofree gint32 *ids = g_new (gint32, T);
   g_autofree gint32 *cells = g_new (gint32, T);
   g_autofree gint32 *ranges = g_new (gint32, 2 * T);
-  g_autofree float *table = g_new (float, (gsize) T *MAX (h->rope.n_rot, h->rope_local.n_rot));
+  g_autofree float *table = g_new (float, ((gsize) T * MAX (h->rope.n_rot, h->rope_local.n_rot)));
   guint t = 0;
 
   for (guint i = 0; i < n_pieces; i++)
