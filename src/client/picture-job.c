@@ -16,8 +16,6 @@ struct _AtlPictureJob
   GBytes *pixels;   /* (nullable) */
   guint width, height;
   GVariant *facts; /* (nullable) */
-  GBytes *preview; /* (nullable) */
-  guint preview_width, preview_height;
   gboolean is_paused;
 };
 
@@ -51,7 +49,6 @@ atl_picture_job_finalize (GObject *object)
   g_clear_pointer (&self->asked, atl_picture_request_unref);
   g_clear_pointer (&self->facts, g_variant_unref);
   g_clear_pointer (&self->pixels, g_bytes_unref);
-  g_clear_pointer (&self->preview, g_bytes_unref);
   G_OBJECT_CLASS (atl_picture_job_parent_class)->finalize (object);
 }
 
@@ -116,16 +113,11 @@ failed (gpointer owner, const GError *error)
 static void
 take_preview (AtlPictureJob *self, guint width, guint height, guint64 offset)
 {
-  GBytes *bytes =
+  g_autoptr (GBytes) bytes =
       atl_room_read (self->fds, OF_PREVIEW, width, height, ATL_MAX_PREVIEW_SIDE, offset, NULL);
 
-  if (bytes == NULL)
-    return;
-  g_clear_pointer (&self->preview, g_bytes_unref);
-  self->preview = bytes;
-  self->preview_width = width;
-  self->preview_height = height;
-  g_signal_emit (self, signals[PREVIEW], 0, bytes, width, height);
+  if (bytes != NULL)
+    g_signal_emit (self, signals[PREVIEW], 0, bytes, width, height);
 }
 
 static void
@@ -302,18 +294,6 @@ atl_picture_job_get_request (AtlPictureJob *self)
 {
   g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
   return self->asked;
-}
-
-GBytes *
-atl_picture_job_get_preview (AtlPictureJob *self, guint *width, guint *height)
-{
-  g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
-  if (self->preview != NULL)
-    {
-      *width = self->preview_width;
-      *height = self->preview_height;
-    }
-  return self->preview;
 }
 
 GBytes *

@@ -33,8 +33,6 @@ void atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused);
  * "failed"). The facts have ATL_MADE_STEPS_DONE. Nothing happens while the model is loaded. */
 void atl_picture_job_finish_early (AtlPictureJob *self);
 AtlPictureRequest *atl_picture_job_get_request (AtlPictureJob *self); /* borrowed */
-/* The last preview, NULL before the first; borrowed. */
-GBytes *atl_picture_job_get_preview (AtlPictureJob *self, guint *width, guint *height);
 /* After "finished", else NULL: [height, width, 3], 8 bits a colour; borrowed. */
 GBytes *atl_picture_job_get_pixels (AtlPictureJob *self, guint *width, guint *height);
 /* After "finished", else NULL: a{sv} with ATL_MADE_*, what it was made with; borrowed. */

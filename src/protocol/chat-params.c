@@ -370,44 +370,6 @@ atl_chat_params_to_variant (const AtlChatParams *self)
   return g_variant_builder_end (&builder);
 }
 
-char *
-atl_chat_params_to_json (const AtlChatParams *self)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonNode) root = NULL;
-
-  json_builder_begin_object (builder);
-  for (gsize i = 0; i < G_N_ELEMENTS (specs); i++)
-    {
-      double value = atl_chat_param_get (self, &specs[i]);
-
-      json_builder_set_member_name (builder, specs[i].key);
-      if (specs[i].kind == ATL_PARAM_DOUBLE)
-        json_builder_add_double_value (builder, value);
-      else if (specs[i].kind == ATL_PARAM_BOOL)
-        json_builder_add_boolean_value (builder, value != 0);
-      else
-        json_builder_add_int_value (builder, (gint64) value);
-    }
-  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
-    if (texts[i].is_setting && *text_field (self, i) != NULL)
-      {
-        json_builder_set_member_name (builder, texts[i].key);
-        json_builder_add_string_value (builder, *text_field (self, i));
-      }
-  if (self->stop != NULL)
-    {
-      json_builder_set_member_name (builder, "stop");
-      json_builder_begin_array (builder);
-      for (char **s = self->stop; *s != NULL; s++)
-        json_builder_add_string_value (builder, *s);
-      json_builder_end_array (builder);
-    }
-  json_builder_end_object (builder);
-  root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
-}
-
 static gboolean
 apply_json_stop (AtlChatParams *self, JsonNode *node, GError **error)
 {

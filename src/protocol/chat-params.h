@@ -113,8 +113,7 @@ char *atl_chat_params_to_words (GVariant *dict);
 /* A floating a{sv} of all fields. */
 GVariant *atl_chat_params_to_variant (const AtlChatParams *self);
 
-/* For presets in the store and for exports: a JSON object with the same keys. Owned. */
-char *atl_chat_params_to_json (const AtlChatParams *self);
+/* The same from a JSON object with these keys, as presets in the store are. */
 gboolean atl_chat_params_apply_json (AtlChatParams *self, const char *json, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlChatParams, atl_chat_params_clear)

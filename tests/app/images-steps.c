@@ -173,6 +173,16 @@ app_create (AppFixture *f)
   gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
 }
 
+void
+app_clear_queue (AppFixture *f)
+{
+  AtlPictureQueue *queue = atl_pictures_session_get_queue (app_pictures (f));
+  AtlPictureTask *task;
+
+  while ((task = atl_picture_queue_next (queue)) != NULL)
+    atl_picture_queue_remove (queue, task);
+}
+
 static gboolean
 shows_start (gpointer picture)
 {

@@ -91,7 +91,7 @@ test_stop (void)
   /* It must not be finished before it is stopped. */
   atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
   app_fixture_shot (GTK_WIDGET (f.window), "images-drawing");
-  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
+  app_clear_queue (&f);
   gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
   app_assert_soon (app_dialog () != NULL);
   task = g_object_ref (atl_pictures_session_get_current (app_pictures (&f)));
@@ -121,7 +121,7 @@ test_stop_late (void)
   app_assert_soon (app_dialog () != NULL);
   atl_pictures_session_stop (app_pictures (&f), FALSE);
   g_assert_true (app_fixture_wait (has_no_dialog, NULL, WAIT_S));
-  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
+  app_clear_queue (&f);
   atl_pictures_session_stop (app_pictures (&f), FALSE);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   app_fixture_stop (&f);

@@ -48,7 +48,7 @@ test_paused (void)
   g_assert_cmpuint (n_notices, ==, 1);
   g_assert_true (atl_pictures_session_get_is_paused (app_pictures (&f)));
   app_assert_soon (price_ends (&f, "after 4 others"));
-  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
+  app_clear_queue (&f);
   app_assert_soon (price_ends (&f, "after 1 other"));
   atl_pictures_session_stop (app_pictures (&f), FALSE);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
@@ -210,7 +210,7 @@ test_seed_lock (void)
   g_assert_cmpstr (gtk_button_get_icon_name (GTK_BUTTON (lock)), ==, "changes-allow-symbolic");
   app_create (&f);
   g_assert_cmpuint (app_draft (&f)->seed, !=, seeds[0]);
-  atl_picture_queue_clear (queue);
+  app_clear_queue (&f);
   app_fixture_stop (&f);
 }
 

@@ -293,7 +293,7 @@ test_keys (void)
   gtk_widget_grab_focus (row_at (view, 0));
   g_assert_false (app_press (view, GDK_KEY_Delete, 0));
   check_prompts (&f, "long, alike, last, alike");
-  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
+  app_clear_queue (&f);
   atl_pictures_session_stop (app_pictures (&f), FALSE);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   app_fixture_stop (&f);

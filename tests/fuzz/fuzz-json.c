@@ -106,9 +106,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     return 0;
   if (atl_chat_params_apply_json (&params, text, &error))
     {
-      g_autofree char *json = atl_chat_params_to_json (&params);
+      g_autoptr (GVariant) dict = g_variant_ref_sink (atl_chat_params_to_variant (&params));
 
-      g_assert_true (atl_chat_params_apply_json (&params, json, &error));
+      g_assert_true (atl_chat_params_apply (&params, dict, &error));
       g_assert_no_error (error);
     }
   else

@@ -84,7 +84,6 @@ test_forms (void)
   g_auto (AtlChatParams) copy = { 0 };
   g_autoptr (GVariant) dict = NULL;
   g_autoptr (GError) error = NULL;
-  g_autofree char *json = NULL;
 
   fill (&params);
   dict = g_variant_ref_sink (atl_chat_params_to_variant (&params));
@@ -93,9 +92,13 @@ test_forms (void)
   g_assert_no_error (error);
   assert_filled (&other);
 
-  json = atl_chat_params_to_json (&params);
   atl_chat_params_init (&third);
-  g_assert_true (atl_chat_params_apply_json (&third, json, &error));
+  g_assert_true (atl_chat_params_apply_json (&third,
+                                             "{\"temperature\": 1.25, \"top-k\": 7,"
+                                             " \"seed\": 4294967295, \"continue-last\": true,"
+                                             " \"grammar\": \"root ::= \\\"yes\\\"\","
+                                             " \"stop\": [\"a\", \"b\"]}",
+                                             &error));
   g_assert_no_error (error);
   assert_filled (&third);
 

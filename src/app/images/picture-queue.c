@@ -142,21 +142,6 @@ atl_picture_queue_insert (AtlPictureQueue *self, AtlPictureTask *task, guint at)
   atl_picture_queue_move (self, task, (gint) MIN (at, last) - (gint) last);
 }
 
-guint
-atl_picture_queue_clear (AtlPictureQueue *self)
-{
-  guint n = 0;
-
-  for (guint i = self->tasks->len; i-- > 0;)
-    if (!is_at_work (self->tasks->pdata[i]))
-      {
-        n++;
-        g_ptr_array_remove_index (self->tasks, i);
-        g_list_model_items_changed (G_LIST_MODEL (self), i, 1, 0);
-      }
-  return n;
-}
-
 AtlPictureTask *
 atl_picture_queue_next (AtlPictureQueue *self)
 {

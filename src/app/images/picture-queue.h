@@ -31,8 +31,6 @@ void atl_picture_queue_remove (AtlPictureQueue *self, AtlPictureTask *task);
  * Whether it moved. */
 gboolean atl_picture_queue_move (AtlPictureQueue *self, AtlPictureTask *task, gint by);
 gboolean atl_picture_queue_can_move (AtlPictureQueue *self, AtlPictureTask *task, gint by);
-/* Takes out all that wait or failed; how many these were. */
-guint atl_picture_queue_clear (AtlPictureQueue *self);
 
 /* (nullable) borrowed */
 AtlPictureTask *atl_picture_queue_next (AtlPictureQueue *self);

@@ -82,12 +82,6 @@ atl_upscaler_memory (const AtlUpscaler *self, guint tile)
   return atl_checkpoint_weight_bytes (self->cp) + side * side * (guint64) self->traits.wide_bytes;
 }
 
-double
-atl_upscaler_cost (const AtlUpscaler *self, guint width, guint height)
-{
-  return (double) self->traits.multiplies * width * height;
-}
-
 void
 atl_upscaler_dtypes (const AtlUpscaler *self, guint64 *matrices, guint64 *convs)
 {

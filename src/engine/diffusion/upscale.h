@@ -37,8 +37,6 @@ const char *atl_upscaler_kind (const AtlUpscaler *self);
 /* Bytes of weights and of what a tile takes while it is computed; not the two pictures. An estimate
  * from the widths of its layers. tile 0: as it would be chosen. */
 guint64 atl_upscaler_memory (const AtlUpscaler *self, guint tile);
-/* Multiply-adds for a picture of this size; of the network, whatever the factor. */
-double atl_upscaler_cost (const AtlUpscaler *self, guint width, guint height);
 
 /* As atl_diffusion_model_dtypes(). */
 void atl_upscaler_dtypes (const AtlUpscaler *self, guint64 *matrices, guint64 *convs);

@@ -8,8 +8,6 @@
 
 #include "engine/models/upscale/names.h"
 
-#define TAPS 9 /* of a 3x3 convolution */
-
 /* Rows (0) or columns (1) of a canonical layer; 0 where it is absent. */
 static gint64
 side (const AtlSource *s, const char *name, guint which)
@@ -24,7 +22,7 @@ static void
 esrgan_traits (const AtlEsrganLayout *layout, const AtlSource *s, AtlUpscaleTraits *t)
 {
   gint64 nf = side (s, "conv_first", 0), gc = side (s, "body.0.rdb1.conv1", 0);
-  gint64 in = side (s, "conv_first", 1), area = (gint64) 1 << (2 * layout->n_ups), n, wide;
+  gint64 in = side (s, "conv_first", 1), area = (gint64) 1 << (2 * layout->n_ups), wide;
 
   t->kind = "ESRGAN";
   t->colours = (guint) side (s, "conv_last", 0);
@@ -32,10 +30,6 @@ esrgan_traits (const AtlEsrganLayout *layout, const AtlSource *s, AtlUpscaleTrai
   if (t->fold < 1)
     return;
   t->scale = (1u << layout->n_ups) / t->fold;
-  n = (gint64) layout->n_blocks * 3 *
-      (gc * (4 * nf + 6 * gc) + nf * (nf + 4 * gc)); /* units' five layers */
-  n += nf * nf * (1 + (4 * area - 4) / 3 + area) + in * nf + area * nf * t->colours;
-  t->multiplies = (guint64) (TAPS * n / (t->fold * t->fold));
   /* Three planes of the last resolution, or what a unit needs. */
   wide = MAX (3 * nf * area, 6 * nf + 9 * gc);
   t->wide_bytes = (gint64) sizeof (float) * wide / (t->fold * t->fold);
@@ -44,7 +38,7 @@ esrgan_traits (const AtlEsrganLayout *layout, const AtlSource *s, AtlUpscaleTrai
 static void
 compact_traits (const AtlSource *s, AtlUpscaleTraits *t)
 {
-  gint64 n = 0, widest = 0;
+  gint64 widest = 0;
 
   t->kind = "Compact";
   t->fold = 1;
@@ -56,11 +50,9 @@ compact_traits (const AtlSource *s, AtlUpscaleTraits *t)
 
       if (out == 0)
         break;
-      n += out * side (s, name, 1);
       widest = MAX (widest, out);
       t->scale = t->colours > 0 ? (guint) lround (sqrt ((double) out / t->colours)) : 0;
     }
-  t->multiplies = (guint64) (TAPS * n);
   t->wide_bytes = (gint64) sizeof (float) * (5 * widest);
 }
 
