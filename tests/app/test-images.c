@@ -504,6 +504,26 @@ test_no_picture (void)
   app_fixture_stop (&f);
 }
 
+/* Draws pictures of a toy that are worth a place in a screenshot. */
+static void
+draw_toys (AppFixture *f)
+{
+  static const struct
+  {
+    const char *prompt;
+    guint32 seed;
+  } toys[] = { { "A heart", 5 },   { "A sunflower", 6 },         { "A strawberry", 8 },
+               { "A penguin", 7 }, { "A panda in the snow", 4 }, { "A frog on the grass", 6 } };
+
+  app_draft (f)->seed_is_locked = TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (toys); i++)
+    {
+      app_draft (f)->seed = toys[i].seed;
+      gtk_widget_activate_action (f->window->images_page, "images.try", "s", toys[i].prompt);
+      g_assert_true (app_fixture_wait (app_draws_nothing, f, WAIT_S));
+    }
+}
+
 /* The toy that comes with the program is ready at the first click; for a chat, which it cannot
  * hold, a first model is still offered. */
 static void
@@ -527,6 +547,7 @@ test_starter (void)
   example = gtk_widget_get_first_child (app_fixture_find_id (GTK_WIDGET (f.window), "examples"));
   g_signal_emit_by_name (example, "clicked");
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  draw_toys (&f);
   app_fixture_spin (700);
   app_fixture_shot (GTK_WIDGET (f.window), "images-starter");
   app_fixture_stop (&f);

@@ -92,8 +92,8 @@ void
 atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy)
 {
   /* The toy understands these English words and hardly any others. */
-  static const char *const toy[] = { "A panda in the snow", "A red car", "A penguin",
-                                     "A dog on the grass", NULL };
+  static const char *const toy[] = { "A panda in the snow", "A frog on the grass", "A penguin",
+                                     "A strawberry", NULL };
   static const char *const examples[] = { N_ ("A lighthouse at dusk, oil painting"),
                                           N_ ("A fox asleep in autumn leaves, photograph"),
                                           N_ ("A small house on a hill, children's book"), NULL };
