@@ -250,6 +250,9 @@ test_refused (void)
   AtlRequantSummary summary;
 
   g_assert_null (atl_mix_find ("Q9_Z"));
+  g_assert_true (atl_mix_find ("Q3_K") == atl_mix_find ("Q3_K_M"));
+  g_assert_true (atl_mix_find ("q4_k") == atl_mix_find ("Q4_K_M"));
+  g_assert_true (atl_mix_find ("Q5_K") == atl_mix_find ("Q5_K_M"));
   g_assert_true (g_file_set_contents (there, "mine", -1, NULL));
   g_assert_false (atl_requant_write (&job, there, &summary, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BUSY);

@@ -125,6 +125,14 @@ atl_mix_list (void)
 const AtlMix *
 atl_mix_find (const char *name)
 {
+  /* What people call the usual mix of a type. */
+  static const char *const usual[][2] = { { "Q3_K", "Q3_K_M" },
+                                          { "Q4_K", "Q4_K_M" },
+                                          { "Q5_K", "Q5_K_M" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (usual); i++)
+    if (g_ascii_strcasecmp (usual[i][0], name) == 0)
+      name = usual[i][1];
   for (const AtlMix *mix = mixes; mix->name != NULL; mix++)
     if (g_ascii_strcasecmp (mix->name, name) == 0)
       return mix;

@@ -20,7 +20,8 @@ typedef struct
   const char *about; /* for people; translate with gettext() */
 } AtlMix;
 
-/* NULL for a name that is not known; case does not matter. */
+/* NULL for a name that is not known; case does not matter. "Q4_K" alone is the mix Q4_K_M, and so
+ * are Q3_K and Q5_K. */
 const AtlMix *atl_mix_find (const char *name);
 /* The first whose main type that is; NULL if there is none. */
 const AtlMix *atl_mix_of_dtype (AtlDType dtype);

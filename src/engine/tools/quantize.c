@@ -156,8 +156,14 @@ progress_cb (double fraction, const char *tensor, gpointer data)
     fputs ("\r\n", stderr);
 }
 
+static gboolean
+is_float (AtlDType dtype)
+{
+  return dtype == ATL_DTYPE_F32 || dtype == ATL_DTYPE_F16 || dtype == ATL_DTYPE_BF16;
+}
+
 static void
-print_summary (const char *path, const AtlRequantSummary *s)
+print_summary (const char *path, const AtlMix *mix, const AtlRequantSummary *s)
 {
   g_autofree char *before = atl_language_size (s->bytes_before);
   g_autofree char *after = atl_language_size (s->bytes_after);
@@ -166,7 +172,10 @@ print_summary (const char *path, const AtlRequantSummary *s)
     printf (ngettext ("%u part. ", "%u parts. ", s->n_parts), s->n_parts);
   printf (_ ("%s: %s (weights took %s), %.2f bits a weight\n"), path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
-  if (s->n_requantised > 0)
+  if (s->n_requantised > 0 && is_float (mix->dtype))
+    printf (_ ("%u of %u tensors were quantised before: what they lost then does not come back.\n"),
+            s->n_requantised, s->n_tensors);
+  else if (s->n_requantised > 0)
     printf (_ ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
                "original where you can.\n"),
             s->n_requantised, s->n_tensors);
@@ -215,7 +224,7 @@ run (const char *in, const char *out, const AtlMix *mix, guint64 split_bytes, GE
   signal (SIGTERM, interrupt_cb);
   if (!atl_requant_write (&job, out, &summary, error))
     return FALSE;
-  print_summary (out, &summary);
+  print_summary (out, mix, &summary);
   return TRUE;
 }
 
