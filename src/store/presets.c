@@ -67,6 +67,29 @@ atl_store_preset_list (AtlStore *self, GError **error)
 }
 
 gboolean
+atl_store_preset_rename (AtlStore *self, gint64 id, const char *name, GError **error)
+{
+  g_autoptr (AtlStmt) find =
+      atl_db_stmt (self, "SELECT name FROM presets WHERE name = ?1 AND id != ?2", error);
+  g_autoptr (AtlStmt) stmt =
+      atl_db_stmt (self, "UPDATE presets SET name = ?2 WHERE id = ?1", error);
+
+  g_return_val_if_fail (name != NULL, FALSE);
+  if (find == NULL || stmt == NULL)
+    return FALSE;
+  atl_stmt_bind (find, "si", name, id);
+  if (atl_db_next (self, find, _ ("saving the preset"), NULL))
+    {
+      g_autofree char *other = atl_db_text (self, find, 0);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("There is another preset called “%s”."),
+                   other);
+      return FALSE;
+    }
+  return atl_db_run (self, stmt, _ ("saving the preset"), error, "is", id, name);
+}
+
+gboolean
 atl_store_preset_remove (AtlStore *self, gint64 id, GError **error)
 {
   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "DELETE FROM presets WHERE id = ?1", error);

@@ -29,6 +29,9 @@ atl_store_preset_save (AtlStore *self, const char *name, const char *settings_js
 /* By name. (transfer full) (element-type AtlPreset) */
 GPtrArray *atl_store_preset_list (AtlStore *self, GError **error);
 
+/* ATL_ERROR_BUSY when another one has that name. */
+gboolean atl_store_preset_rename (AtlStore *self, gint64 id, const char *name, GError **error);
+
 /* For undo, keep the struct and save it again. */
 gboolean atl_store_preset_remove (AtlStore *self, gint64 id, GError **error);
 

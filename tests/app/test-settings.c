@@ -474,6 +474,14 @@ n_presets (AtlStore *store)
   return presets->len;
 }
 
+static gboolean
+has_preset (AtlStore *store, const char *name)
+{
+  g_autoptr (GPtrArray) presets = atl_store_preset_list (store, NULL);
+
+  return presets->len == 1 && g_str_equal (((AtlPreset *) presets->pdata[0])->name, name);
+}
+
 /* Where what had the focus goes away, keys go on in the composer. */
 static void
 test_focus (void)
@@ -515,6 +523,18 @@ test_preset (void)
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
   g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Mine.");
   g_assert_cmpint (adw_combo_row_get_selected (ADW_COMBO_ROW (pane (&f, "preset_row"))), ==, 0);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "preset_row")), 1);
+  /* Its name is changed, and comes back too. */
+  g_signal_emit_by_name (pane (&f, "rename_button"), "clicked");
+  app_assert_soon (app_dialog () != NULL);
+  gtk_editable_set_text (
+      GTK_EDITABLE (app_fixture_find (GTK_WIDGET (app_dialog ()), GTK_TYPE_ENTRY, NULL, NULL)),
+      "Rhymer");
+  adw_message_dialog_response (app_dialog (), "accept");
+  app_assert_soon (has_preset (store, "Rhymer"));
+  g_assert_cmpint (adw_combo_row_get_selected (ADW_COMBO_ROW (pane (&f, "preset_row"))), ==, 1);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_true (has_preset (store, "Poet"));
   adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "preset_row")), 1);
   g_signal_emit_by_name (pane (&f, "remove_button"), "clicked");
   g_assert_cmpuint (n_presets (store), ==, 0);

@@ -14,6 +14,11 @@ test_presets (Fixture *f, gconstpointer data)
 
   g_assert_no_error (error);
   g_assert_cmpint (atl_store_preset_save (f->store, "WARM", "{\"a\":1}", &error), ==, warm);
+  g_assert_false (atl_store_preset_rename (f->store, cold, "Warm", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BUSY);
+  g_clear_error (&error);
+  g_assert_true (atl_store_preset_rename (f->store, cold, "Freezing", &error));
+  g_assert_true (atl_store_preset_rename (f->store, cold, "cold", &error));
   list = atl_store_preset_list (f->store, &error);
   g_assert_cmpuint (list->len, ==, 2);
   g_assert_cmpstr (((AtlPreset *) list->pdata[0])->name, ==, "cold");

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/dialogs.h"
 #include "app/window/undo.h"
 #include "base/json-bounded.h"
 
@@ -15,6 +16,7 @@ typedef struct
   AtlPresetChanged changed;
   AtlSession *session;           /* (nullable) of a preset */
   char *name;                    /* (nullable) of a preset */
+  gint64 id;                     /* of a preset that was renamed from that name; 0 */
   AtlConversation *conversation; /* (nullable) whose settings come back */
   char *json;
 } Kept;
@@ -75,6 +77,12 @@ bring_back (gpointer data, GError **error)
 
   if (kept->conversation != NULL)
     apply (kept->conversation, kept->json);
+  else if (kept->id != 0)
+    {
+      if (!atl_store_preset_rename (atl_session_get_store (kept->session), kept->id, kept->name,
+                                    error))
+        return FALSE;
+    }
   else if (atl_store_preset_save (atl_session_get_store (kept->session), kept->name, kept->json,
                                   error) == 0)
     return FALSE;
@@ -166,6 +174,71 @@ atl_chat_preset_save (GtkWidget *pane,
   words = g_strdup_printf (_ ("Preset “%s” replaced"), same->name);
   offer_back (pane, session, same, words, changed);
   return TRUE;
+}
+
+/* --- Another name --- */
+
+typedef struct
+{
+  GtkWidget *pane; /* there as long as the dialog answers */
+  AtlSession *session;
+  gint64 id;
+  char *name;
+  AtlPresetNamed renamed;
+  AtlPresetChanged changed;
+} Rename;
+
+static void
+free_rename (gpointer data)
+{
+  Rename *rename = data;
+
+  g_object_unref (rename->session);
+  g_free (rename->name);
+  g_free (rename);
+}
+
+static void
+rename_to (const char *name, gpointer data)
+{
+  Rename *rename = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *words = NULL;
+  Kept *kept;
+
+  if (g_str_equal (rename->name, name))
+    return;
+  if (!atl_store_preset_rename (atl_session_get_store (rename->session), rename->id, name, &error))
+    {
+      atl_session_emit_notice (rename->session, error->message);
+      return;
+    }
+  rename->renamed (rename->pane, name);
+  words = g_strdup_printf (_ ("Preset “%s” renamed"), rename->name);
+  kept = keep (rename->pane, NULL, rename->changed);
+  kept->session = g_object_ref (rename->session);
+  kept->name = g_strdup (rename->name);
+  kept->id = rename->id;
+  atl_undo_offer (rename->pane, words, bring_back, kept, free_kept);
+}
+
+void
+atl_chat_preset_ask_rename (GtkWidget *pane,
+                            AtlSession *session,
+                            const AtlPreset *preset,
+                            AtlPresetNamed renamed,
+                            AtlPresetChanged changed)
+{
+  Rename *rename = g_new0 (Rename, 1);
+
+  rename->pane = pane;
+  rename->session = g_object_ref (session);
+  rename->id = preset->id;
+  rename->name = g_strdup (preset->name);
+  rename->renamed = renamed;
+  rename->changed = changed;
+  atl_dialog_ask_text (pane, _ ("Rename preset"), NULL, _ ("Name"), preset->name, _ ("_Rename"),
+                       rename_to, rename, free_rename);
 }
 
 gboolean

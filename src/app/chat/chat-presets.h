@@ -1,4 +1,4 @@
-/* Presets of a chat's settings and instructions: taken, saved and removed, with undo.
+/* Presets of a chat's settings and instructions: taken, saved, renamed and removed, with undo.
  *
  * The undo is offered in the window of `pane`; `changed` is called with it when it is used while
  * the pane is there.
@@ -29,6 +29,13 @@ gboolean atl_chat_preset_save (GtkWidget *pane,
                                const char *name,
                                AtlPresetChanged changed,
                                GError **error);
+/* Asks for another name; `renamed` is called with it when the preset has got it. */
+typedef void (*AtlPresetNamed) (GtkWidget *pane, const char *name);
+void atl_chat_preset_ask_rename (GtkWidget *pane,
+                                 AtlSession *session,
+                                 const AtlPreset *preset,
+                                 AtlPresetNamed renamed,
+                                 AtlPresetChanged changed);
 gboolean atl_chat_preset_remove (GtkWidget *pane,
                                  AtlSession *session,
                                  const AtlPreset *preset,

@@ -51,8 +51,7 @@ struct _AtlSettingsPane
   GtkWidget *advanced_row;
   GtkWidget *reload_bar;
   GtkWidget *reload_button;
-  GtkWidget *save_button;
-  GtkWidget *remove_button;
+  GtkWidget *preset_buttons;
   GtkWidget *reset_button;
 };
 
@@ -324,8 +323,9 @@ show_system_prompt (AtlSettingsPane *self)
 /* --- Presets --- */
 
 static void
-show_presets (AtlSettingsPane *self, const char *selected)
+show_presets (GtkWidget *pane, const char *selected)
 {
+  AtlSettingsPane *self = ATL_SETTINGS_PANE (pane);
   g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
   guint choice = 0;
 
@@ -342,7 +342,7 @@ show_presets (AtlSettingsPane *self, const char *selected)
   self->showing = TRUE;
   adw_combo_row_set_model (ADW_COMBO_ROW (self->preset_row), G_LIST_MODEL (names));
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->preset_row), choice);
-  gtk_widget_set_visible (self->remove_button, choice > 0);
+  gtk_widget_set_visible (self->preset_buttons, choice > 0);
   self->showing = FALSE;
 }
 
@@ -364,7 +364,7 @@ presets_changed (GtkWidget *widget)
 
   if (self->conversation == NULL)
     return;
-  show_presets (self, NULL);
+  show_presets (widget, NULL);
   show_settings (self);
   if (self->system_source == 0)
     show_system_prompt (self);
@@ -375,7 +375,7 @@ preset_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
 
-  gtk_widget_set_visible (self->remove_button, preset != NULL);
+  gtk_widget_set_visible (self->preset_buttons, preset != NULL);
   if (self->showing || preset == NULL || self->conversation == NULL)
     return;
   save_system_prompt (self);
@@ -396,7 +396,7 @@ save_as (const char *name, gpointer data)
                              name, presets_changed, &error))
     g_signal_emit (self, signals[NOTICE], 0, error->message);
   else
-    show_presets (self, name);
+    show_presets (GTK_WIDGET (self), name);
 }
 
 static void
@@ -410,6 +410,16 @@ save_cb (AtlSettingsPane *self)
 }
 
 static void
+rename_cb (AtlSettingsPane *self)
+{
+  const AtlPreset *preset = selected_preset (self);
+
+  if (preset != NULL)
+    atl_chat_preset_ask_rename (GTK_WIDGET (self), self->session, preset, show_presets,
+                                presets_changed);
+}
+
+static void
 remove_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
@@ -419,7 +429,7 @@ remove_cb (AtlSettingsPane *self)
     return;
   if (!atl_chat_preset_remove (GTK_WIDGET (self), self->session, preset, presets_changed, &error))
     g_signal_emit (self, signals[NOTICE], 0, error->message);
-  show_presets (self, NULL);
+  show_presets (GTK_WIDGET (self), NULL);
 }
 
 static void
@@ -428,7 +438,7 @@ reset_all_cb (AtlSettingsPane *self)
   g_autoptr (JsonObject) none = json_object_new ();
 
   atl_conversation_replace_settings (self->conversation, none);
-  show_presets (self, NULL);
+  show_presets (GTK_WIDGET (self), NULL);
   show_settings (self);
 }
 
@@ -474,7 +484,7 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
   show_settings (self);
   if (!same)
     {
-      show_presets (self, NULL);
+      show_presets (GTK_WIDGET (self), NULL);
       show_system_prompt (self);
     }
 }
@@ -523,10 +533,12 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (advanced_row);
   BIND (reload_bar);
   BIND (reload_button);
-  BIND (save_button);
-  BIND (remove_button);
+  BIND (preset_buttons);
   BIND (reset_button);
 #undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, save_cb);
+  gtk_widget_class_bind_template_callback (widget_class, rename_cb);
+  gtk_widget_class_bind_template_callback (widget_class, remove_cb);
   signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL,
                                   NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
   signals[RELOAD] = g_signal_new ("reload", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL,
@@ -579,8 +591,6 @@ atl_settings_pane_init (AtlSettingsPane *self)
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));
   connect (self, self->thinking_switch, "notify::active", G_CALLBACK (thinking_cb));
   connect (self, self->preset_row, "notify::selected", G_CALLBACK (preset_cb));
-  connect (self, self->save_button, "clicked", G_CALLBACK (save_cb));
-  connect (self, self->remove_button, "clicked", G_CALLBACK (remove_cb));
   connect (self, self->reset_button, "clicked", G_CALLBACK (reset_all_cb));
   connect (self, self->reload_button, "clicked", G_CALLBACK (reload_cb));
   g_signal_connect_swapped (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)), "changed",
