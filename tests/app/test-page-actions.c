@@ -484,6 +484,13 @@ press (AppFixture *f, const char *tooltip)
 
 /* The words that a LoRA listens to come into the prompt with a click, once; the same file is used
  * once; what it set goes with it. */
+static gboolean
+begins_with (GtkWidget *widget, gconstpointer words)
+{
+  return gtk_widget_get_mapped (widget) &&
+         g_str_has_prefix (gtk_label_get_text (GTK_LABEL (widget)), words);
+}
+
 static void
 test_lora_words (void)
 {
@@ -508,6 +515,13 @@ test_lora_words (void)
   press (&f, "Add “ink drawing” to the prompt");
   press (&f, "Add “ink drawing” to the prompt");
   g_assert_cmpstr (app_draft (&f)->prompt, ==, "a fox, ink drawing");
+  /* What it set stays in sight, and that a person chose otherwise. */
+  g_assert_nonnull (app_fixture_find (GTK_WIDGET (pane), GTK_TYPE_LABEL, begins_with,
+                                      "Made for few steps: 4 are set."));
+  gtk_toggle_button_set_active (
+      GTK_TOGGLE_BUTTON (app_fixture_find_id (GTK_WIDGET (pane), "best_button")), TRUE);
+  g_assert_nonnull (
+      app_fixture_find (GTK_WIDGET (pane), GTK_TYPE_LABEL, begins_with, "Made for 4 steps; "));
   press (&f, "Remove “ink”");
   g_assert_cmpuint (app_draft (&f)->loras->len, ==, 0);
   g_assert_cmpuint (app_draft (&f)->steps, ==, 0);

@@ -144,21 +144,50 @@ why_not (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
                           model->family);
 }
 
-/* Below its slider: why it cannot be used, what it listens to. */
+static char *
+steps_are_set (guint steps)
+{
+  return g_strdup_printf (
+      ngettext ("Made for few steps: %u is set.", "Made for few steps: %u are set.", steps), steps);
+}
+
+/* Of one that was made for few steps, which other numbers than its own would burn or blur; NULL of
+ * others. `info` is nullable; the caller's. */
+static char *
+few_steps (AtlLoraGroup *self, const AtlPictureLora *lora, const AtlModelInfo *info)
+{
+  guint made = lora->steps > 0 || info == NULL ? lora->steps : info->steps;
+  guint set = atl_picture_settings_steps (settings_of (self),
+                                          atl_pictures_session_get_info (self->pictures));
+
+  if (made == 0)
+    return NULL;
+  if (set == made)
+    return steps_are_set (set);
+  return g_strdup_printf (ngettext ("Made for %u step; %u are set.",
+                                    "Made for %u steps; %u are set.", made),
+                          made, set);
+}
+
+/* Below its slider: why it cannot be used, what it needs, what it listens to. */
 static void
 show_info (AtlLoraGroup *self, GtkWidget *row)
 {
-  const char *path = ((AtlPictureLora *) g_object_get_data (G_OBJECT (row), "lora"))->path;
+  const AtlPictureLora *lora = g_object_get_data (G_OBJECT (row), "lora");
+  const char *path = lora->path;
   GtkWidget *box = g_object_get_data (G_OBJECT (row), "more"), *child;
   const AtlModelInfo *info = g_hash_table_lookup (self->infos, path);
   g_autofree char *problem = g_file_test (path, G_FILE_TEST_EXISTS)
                                  ? why_not (self, path, info)
                                  : g_strdup (_ ("Its file is not there any more."));
+  g_autofree char *steps = few_steps (self, lora, info);
 
   while ((child = gtk_widget_get_first_child (box)) != NULL)
     gtk_box_remove (GTK_BOX (box), child);
   if (problem != NULL)
     append_words (box, problem, "error");
+  if (steps != NULL)
+    append_words (box, steps, "dim-label");
   if (info != NULL && info->triggers != NULL && info->triggers[0] != NULL)
     {
       /* Translators: followed by words that a LoRA listens to in the prompt. */
@@ -368,9 +397,7 @@ atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *i
                                  atl_pictures_session_get_info (self->pictures));
   if (info->steps > 0)
     {
-      words = g_strdup_printf (ngettext ("Made for few steps: %u is set.",
-                                         "Made for few steps: %u are set.", info->steps),
-                               info->steps);
+      words = steps_are_set (info->steps);
       atl_session_emit_notice (session_of (self), words);
     }
   tell (self);
