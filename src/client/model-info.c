@@ -171,6 +171,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->sampler = atl_dict_string (dict, ATL_INFO_SAMPLER, "");
   self->schedule = atl_dict_string (dict, ATL_INFO_SCHEDULE, "");
   self->strength = atl_dict_double (dict, ATL_INFO_STRENGTH, 1);
+  self->few_steps = atl_dict_lookup (dict, ATL_INFO_FEW_STEPS, "a{sv}");
   self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
   self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
   if (self->recommended == NULL)
@@ -203,6 +204,7 @@ model_info_clear (gpointer data)
   g_strfreev (self->schedules);
   g_strfreev (self->lora_families);
   g_strfreev (self->triggers);
+  g_clear_pointer (&self->few_steps, g_variant_unref);
   g_free (self->part);
   g_free (self->sampler);
   g_free (self->schedule);

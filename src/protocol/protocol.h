@@ -156,6 +156,9 @@ G_BEGIN_DECLS
 #define ATL_KIND_LORA                                                                              \
   "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
             _STRENGTH; of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
+/* a{sv} of a{sv}, of a few-step LoRA whose family is not known, by the ATL_INFO_FAMILY of the model
+ * that it is used with: what these four and the strength are there. */
+#define ATL_INFO_FEW_STEPS "few-steps"
 #define ATL_KIND_ADAPTER "adapter" /* a LoRA of a language model */
 #define ATL_KIND_UPSCALER "upscaler"
 /* No model, but a part of some: ATL_INFO_PART says of which kind. */

@@ -1,6 +1,7 @@
 /* What LoRAs do to a picture's settings: what they set and give back, the words they listen to. */
 #include "app/images/picture-settings.h"
 #include "app/words.h"
+#include "protocol/protocol.h"
 
 static void
 add_lora (
@@ -73,6 +74,38 @@ test_few_steps (void)
   g_assert_cmpstr (s->sampler, ==, "Heun");
 }
 
+/* What a LoRA of no known family sets is the model's family's. */
+static void
+test_few_steps_of_model (void)
+{
+  static const struct
+  {
+    const char *family;
+    double guidance, strength;
+  } cases[] = { { "Flux.1", -1, 0.125 }, { "Qwen-Image", 1, 1 }, { "another", 1, 1 } };
+  char *samplers[] = { (char *) "Euler", NULL };
+  g_autoptr (GVariant) own = g_variant_ref_sink (g_variant_new_parsed (
+      "{'Flux.1': <{%s: <-1.0>, %s: <0.125>, %s: <''>}>, 'Qwen-Image': <{%s: <1.0>}>}",
+      ATL_INFO_GUIDANCE, ATL_INFO_STRENGTH, ATL_INFO_SAMPLER, ATL_INFO_GUIDANCE));
+  AtlModelInfo info = { .steps = 8,
+                        .guidance = 1,
+                        .strength = 1,
+                        .sampler = (char *) "",
+                        .schedule = (char *) "",
+                        .few_steps = own };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+      AtlModelInfo model = { .family = (char *) cases[i].family, .samplers = samplers };
+
+      atl_picture_settings_add_lora (s, "hyper", &info, &model);
+      g_assert_cmpuint (s->steps, ==, 8);
+      g_assert_cmpfloat (s->guidance, ==, cases[i].guidance);
+      g_assert_cmpfloat (((AtlPictureLora *) s->loras->pdata[0])->strength, ==, cases[i].strength);
+    }
+}
+
 /* The words that a LoRA listens to, once. */
 static void
 test_prompt_with (void)
@@ -106,6 +139,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/picture-loras/few-steps", test_few_steps);
+  g_test_add_func ("/picture-loras/few-steps-of-model", test_few_steps_of_model);
   g_test_add_func ("/picture-loras/prompt-with", test_prompt_with);
   return g_test_run ();
 }

@@ -163,6 +163,44 @@ test_facts (void)
   atl_client_stop (client);
 }
 
+/* Several families' layers have the same names: what few steps need depends on the model then. */
+static void
+test_unknown_family (void)
+{
+  static const struct
+  {
+    const char *family;
+    double guidance, strength;
+    const char *sampler;
+  } cases[] = {
+    { "Flux.1", -1, 0.125, "" },
+    { "Qwen-Image", 1, 1, "" },
+    { "Stable Diffusion XL", 1, 1, "DDIM" },
+  };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autofree char *path =
+      make_lora_of ("Hyper-FLUX.1-dev-8steps-lora.safetensors", "transformer.",
+                    "single_transformer_blocks.0.attn.to_q", 3072, "");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) info = fixture_inspect (client, path, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (info->family, ==, "");
+  g_assert_cmpuint (info->steps, ==, 8);
+  g_assert_nonnull (info->few_steps);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GVariant) own = atl_dict_lookup (info->few_steps, cases[i].family, "a{sv}");
+      g_autofree char *sampler = atl_dict_string (own, ATL_INFO_SAMPLER, "none");
+
+      g_assert_nonnull (own);
+      g_assert_cmpfloat (atl_dict_double (own, ATL_INFO_GUIDANCE, 99), ==, cases[i].guidance);
+      g_assert_cmpfloat (atl_dict_double (own, ATL_INFO_STRENGTH, 99), ==, cases[i].strength);
+      g_assert_cmpstr (sampler, ==, cases[i].sampler);
+    }
+  atl_client_stop (client);
+}
+
 /* Files that change text encoders alone: the larger CLIP is Stable Diffusion XL's, unless the file
  * says otherwise; the smaller one has many. */
 static void
@@ -282,6 +320,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/loras/change", test_change);
   g_test_add_func ("/loras/facts", test_facts);
+  g_test_add_func ("/loras/unknown-family", test_unknown_family);
   g_test_add_func ("/loras/text-encoders", test_text_encoders);
   g_test_add_func ("/loras/wrong", test_wrong);
   g_test_add_func ("/loras/adapters", test_adapters);

@@ -142,7 +142,15 @@ atl_picture_settings_add_lora (AtlPictureSettings *self,
                                const AtlModelInfo *info,
                                const AtlModelInfo *model)
 {
-  AtlPictureLora *lora = atl_picture_lora_new (path, info->strength);
+  /* With this model, where the file itself does not say for which it is. */
+  g_autoptr (GVariant) own = info->few_steps != NULL && model != NULL
+                                 ? atl_dict_lookup (info->few_steps, model->family, "a{sv}")
+                                 : NULL;
+  AtlPictureLora *lora =
+      atl_picture_lora_new (path, atl_dict_double (own, ATL_INFO_STRENGTH, info->strength));
+  g_autofree char *sampler = atl_dict_string (own, ATL_INFO_SAMPLER, info->sampler);
+  g_autofree char *schedule = atl_dict_string (own, ATL_INFO_SCHEDULE, info->schedule);
+  double guidance = atl_dict_double (own, ATL_INFO_GUIDANCE, info->guidance);
 
   if (info->steps > 0)
     {
@@ -151,14 +159,14 @@ atl_picture_settings_add_lora (AtlPictureSettings *self,
       self->steps = lora->steps;
     }
   if (info->steps > 0 && model != NULL &&
-      g_strv_contains ((const char *const *) model->samplers, info->sampler))
+      g_strv_contains ((const char *const *) model->samplers, sampler))
     {
-      set_words (&self->sampler, info->sampler, &lora->sampler, &lora->sampler_before);
-      set_words (&self->schedule, info->schedule, &lora->schedule, &lora->schedule_before);
+      set_words (&self->sampler, sampler, &lora->sampler, &lora->sampler_before);
+      set_words (&self->schedule, schedule, &lora->schedule, &lora->schedule_before);
     }
-  if (info->steps > 0 && info->guidance >= 0)
+  if (info->steps > 0 && guidance >= 0)
     {
-      lora->guidance = MIN (info->guidance, ATL_MAX_GUIDANCE);
+      lora->guidance = MIN (guidance, ATL_MAX_GUIDANCE);
       lora->guidance_before = self->guidance;
       self->guidance = lora->guidance;
     }

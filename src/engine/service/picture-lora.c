@@ -264,11 +264,46 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
   return TRUE;
 }
 
+static void
+put_few_steps (GVariantDict *dict, const AtlLoraFacts *facts)
+{
+  g_variant_dict_insert (dict, ATL_INFO_STEPS, "u", facts->steps);
+  g_variant_dict_insert (dict, ATL_INFO_GUIDANCE, "d", facts->guidance);
+  g_variant_dict_insert (dict, ATL_INFO_STRENGTH, "d", facts->strength);
+  g_variant_dict_insert (dict, ATL_INFO_SAMPLER, "s",
+                         facts->sampler != NULL ? facts->sampler : "");
+  g_variant_dict_insert (dict, ATL_INFO_SCHEDULE, "s",
+                         facts->schedule != NULL ? facts->schedule : "");
+}
+
+/* Layers of several families have the same names, and their files seldom say more: what few steps
+ * need is told for each. Floating. */
+static GVariant *
+make_few_steps (const AtlCheckpoint *cp, const char *name, const char *published)
+{
+  const AtlDiffusionFamily *const *families = atl_diffusion_families ();
+  GVariantBuilder all;
+
+  g_variant_builder_init (&all, G_VARIANT_TYPE_VARDICT);
+  for (guint i = 0; families[i] != NULL; i++)
+    {
+      g_auto (AtlLoraFacts) facts = { 0 };
+      GVariantDict dict;
+
+      atl_lora_read_facts (cp, name, published, families[i], &facts);
+      g_variant_dict_init (&dict, NULL);
+      put_few_steps (&dict, &facts);
+      g_variant_builder_add (&all, "{sv}", families[i]->words, g_variant_dict_end (&dict));
+    }
+  return g_variant_builder_end (&all);
+}
+
 GVariant *
 atl_picture_inspect_lora (AtlJob *job)
 {
   g_autoptr (AtlCheckpoint) cp = NULL;
   g_auto (AtlLoraFacts) facts = { 0 };
+  const char *published;
   GVariantDict dict;
 
   if (job->n_own != 1)
@@ -276,8 +311,8 @@ atl_picture_inspect_lora (AtlJob *job)
   cp = atl_lora_open (job->maps->pdata[0], job->names->pdata[0], NULL);
   if (cp == NULL)
     return NULL;
-  atl_lora_read_facts (cp, job->names->pdata[0], atl_lora_published_name (job->maps->pdata[0]),
-                       NULL, &facts);
+  published = atl_lora_published_name (job->maps->pdata[0]);
+  atl_lora_read_facts (cp, job->names->pdata[0], published, NULL, &facts);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_LORA);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts.title);
@@ -293,11 +328,9 @@ atl_picture_inspect_lora (AtlJob *job)
   g_variant_dict_insert_value (
       &dict, ATL_INFO_TRIGGERS,
       g_variant_new_strv ((const char *const *) facts.triggers->pdata, facts.triggers->len));
-  g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", facts.steps);
-  g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", facts.guidance);
-  g_variant_dict_insert (&dict, ATL_INFO_STRENGTH, "d", facts.strength);
-  g_variant_dict_insert (&dict, ATL_INFO_SAMPLER, "s", facts.sampler != NULL ? facts.sampler : "");
-  g_variant_dict_insert (&dict, ATL_INFO_SCHEDULE, "s",
-                         facts.schedule != NULL ? facts.schedule : "");
+  put_few_steps (&dict, &facts);
+  if (facts.family == NULL && facts.steps > 0)
+    g_variant_dict_insert_value (&dict, ATL_INFO_FEW_STEPS,
+                                 make_few_steps (cp, job->names->pdata[0], published));
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
