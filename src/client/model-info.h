@@ -106,7 +106,7 @@ typedef struct
   /* (nullable) Of few steps and no known family: by that of a model, a{sv} with ATL_INFO_GUIDANCE,
    * _STRENGTH, _SAMPLER, _SCHEDULE, in whose place they count. */
   GVariant *few_steps;
-  char *part;      /* ATL_PART_*: no model, but a part of some; else empty */
+  char *part; /* ATL_PART_*: no model, but a part of some; else empty */
   /* Of a model that enlarges pictures: */
   gboolean is_upscaler;
   guint scale;           /* its own factor */

@@ -7,6 +7,7 @@
 
 #include "app/gallery/gallery-private.h"
 #include "app/gallery/gallery-rows.h"
+#include "app/gallery/gallery-strip.h"
 #include "app/gallery/gallery-tile.h"
 #include "app/gallery/gallery-view-private.h"
 #include "app/images/pictures-session.h"
@@ -306,12 +307,59 @@ test_no_seed (void)
   app_clear_pictures ();
 }
 
+static gboolean
+is_marked (gpointer strip)
+{
+  const char *path = g_object_get_data (G_OBJECT (strip), "wanted");
+
+  return g_strcmp0 (atl_gallery_strip_get_selected (strip), path) == 0;
+}
+
+/* Both lists of pictures mark the one on the canvas, whoever asked for it. */
+static void
+test_marked (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  char *paths[] = { app_write_picture (0, folder), app_write_picture (1, folder), NULL };
+  GtkWidget *strips[2];
+  AppFixture f;
+
+  for (guint i = 0; i < 2; i++)
+    app_make_old (paths[i], 1);
+  app_fixture_start (&f);
+  atl_gallery_look (atl_gallery_get (f.session));
+  app_wait_for_pictures (&f, 2);
+  atl_window_show_page (f.window, "images");
+  strips[0] = f.window->picture_list;
+  app_fixture_spin (300);
+  strips[1] = app_fixture_find (f.window->images_page, ATL_TYPE_GALLERY_STRIP, NULL, NULL);
+  for (guint i = 0; i < 4; i++)
+    {
+      const char *path = paths[i % 2];
+
+      for (guint k = 0; k < 2; k++)
+        g_object_set_data (G_OBJECT (strips[k]), "wanted", (gpointer) path);
+      /* As the page, or as a person who chooses in the strip. */
+      if (i < 2)
+        gtk_widget_activate_action (f.window->images_page, "images.show", "s", path);
+      else
+        atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (strips[1]), path);
+      for (guint k = 0; k < 2; k++)
+        g_assert_true (app_fixture_wait (is_marked, strips[k], WAIT_S));
+    }
+  app_fixture_stop (&f);
+  for (guint i = 0; i < 2; i++)
+    g_free (paths[i]);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/gallery-rows/old-thumbnail", test_old_thumbnail);
   g_test_add_func ("/app/gallery-rows/rows", test_rows);
+  g_test_add_func ("/app/gallery-rows/marked", test_marked);
   g_test_add_func ("/app/gallery-rows/many", test_many);
   g_test_add_func ("/app/gallery-rows/no-seed", test_no_seed);
   g_test_add_func ("/app/gallery-rows/undo-beside", test_undo_beside);

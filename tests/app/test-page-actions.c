@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "app/gallery/gallery-actions.h"
-#include "app/gallery/gallery-strip.h"
 #include "app/gallery/viewer-window.h"
 #include "app/images/known-loras.h"
 #include "app/images/picture-canvas.h"
@@ -74,52 +73,6 @@ test_page_actions (void)
         gtk_widget_activate_action (strip, atl_gallery_page_actions[i], "s", "/nowhere.png"));
   app_fixture_spin (300);
   app_fixture_stop (&f);
-  app_clear_pictures ();
-}
-
-static gboolean
-is_marked (gpointer strip)
-{
-  const char *path = g_object_get_data (G_OBJECT (strip), "wanted");
-
-  return g_strcmp0 (atl_gallery_strip_get_selected (strip), path) == 0;
-}
-
-/* Both lists of pictures mark the one on the canvas, whoever asked for it. */
-static void
-test_marked (void)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  char *paths[] = { app_write_picture (0, folder), app_write_picture (1, folder), NULL };
-  GtkWidget *strips[2];
-  AppFixture f;
-
-  for (guint i = 0; i < 2; i++)
-    app_make_old (paths[i], 1);
-  app_fixture_start (&f);
-  atl_gallery_look (atl_gallery_get (f.session));
-  app_wait_for_pictures (&f, 2);
-  atl_window_show_page (f.window, "images");
-  strips[0] = f.window->picture_list;
-  app_fixture_spin (300);
-  strips[1] = app_fixture_find (f.window->images_page, ATL_TYPE_GALLERY_STRIP, NULL, NULL);
-  for (guint i = 0; i < 4; i++)
-    {
-      const char *path = paths[i % 2];
-
-      for (guint k = 0; k < 2; k++)
-        g_object_set_data (G_OBJECT (strips[k]), "wanted", (gpointer) path);
-      /* As the page, or as a person who chooses in the strip. */
-      if (i < 2)
-        gtk_widget_activate_action (f.window->images_page, "images.show", "s", path);
-      else
-        atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (strips[1]), path);
-      for (guint k = 0; k < 2; k++)
-        g_assert_true (app_fixture_wait (is_marked, strips[k], WAIT_S));
-    }
-  app_fixture_stop (&f);
-  for (guint i = 0; i < 2; i++)
-    g_free (paths[i]);
   app_clear_pictures ();
 }
 
@@ -599,7 +552,6 @@ main (int argc, char **argv)
 {
   app_begin_pictures (&argc, &argv);
   g_test_add_func ("/app/page-actions/from-everywhere", test_page_actions);
-  g_test_add_func ("/app/page-actions/marked", test_marked);
   g_test_add_func ("/app/page-actions/upscale", test_upscale);
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
   g_test_add_func ("/app/page-actions/upscalers-kept", test_upscalers_kept);

@@ -178,9 +178,8 @@ test_unknown_family (void)
     { "Stable Diffusion XL", 1, 1, "DDIM" },
   };
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autofree char *path =
-      make_lora_of ("Hyper-FLUX.1-dev-8steps-lora.safetensors", "transformer.",
-                    "single_transformer_blocks.0.attn.to_q", 3072, "");
+  g_autofree char *path = make_lora_of ("Hyper-FLUX.1-dev-8steps-lora.safetensors", "transformer.",
+                                        "single_transformer_blocks.0.attn.to_q", 3072, "");
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlModelInfo) info = fixture_inspect (client, path, NULL, &error);
 

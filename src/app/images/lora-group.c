@@ -164,9 +164,9 @@ few_steps (AtlLoraGroup *self, const AtlPictureLora *lora, const AtlModelInfo *i
     return NULL;
   if (set == made)
     return steps_are_set (set);
-  return g_strdup_printf (ngettext ("Made for %u step; %u are set.",
-                                    "Made for %u steps; %u are set.", made),
-                          made, set);
+  return g_strdup_printf (
+      ngettext ("Made for %u step; %u are set.", "Made for %u steps; %u are set.", made), made,
+      set);
 }
 
 /* Below its slider: why it cannot be used, what it needs, what it listens to. */

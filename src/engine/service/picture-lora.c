@@ -270,8 +270,7 @@ put_few_steps (GVariantDict *dict, const AtlLoraFacts *facts)
   g_variant_dict_insert (dict, ATL_INFO_STEPS, "u", facts->steps);
   g_variant_dict_insert (dict, ATL_INFO_GUIDANCE, "d", facts->guidance);
   g_variant_dict_insert (dict, ATL_INFO_STRENGTH, "d", facts->strength);
-  g_variant_dict_insert (dict, ATL_INFO_SAMPLER, "s",
-                         facts->sampler != NULL ? facts->sampler : "");
+  g_variant_dict_insert (dict, ATL_INFO_SAMPLER, "s", facts->sampler != NULL ? facts->sampler : "");
   g_variant_dict_insert (dict, ATL_INFO_SCHEDULE, "s",
                          facts->schedule != NULL ? facts->schedule : "");
 }
