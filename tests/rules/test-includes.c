@@ -44,7 +44,7 @@ static const struct
   { "media", "base" },
   { "store", "base" },
   { "hub", "base" },
-  { "cli", "base protocol client store hub media engine/tools" },
+  { "cli", "base client hub media" },
   { "app", "base protocol client store hub media app/" },
 };
 
@@ -189,6 +189,7 @@ test_judge (void)
   g_assert_nonnull (judge ("base", "protocol/names.h", FALSE));
   g_assert_nonnull (judge ("app/chat", "engine/formats/gguf.h", FALSE));
   g_assert_nonnull (judge ("app", "engine/tools/bench.h", FALSE));
+  g_assert_nonnull (judge ("cli", "engine/tools/bench.h", FALSE));
   g_assert_null (judge ("app/chat", "app/models/card.h", FALSE));
   g_assert_null (judge ("app/chat", "store/chats.h", FALSE));
   g_assert_nonnull (judge ("store", "hub/library.h", FALSE));
