@@ -173,6 +173,18 @@ app_create (AppFixture *f)
   gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
 }
 
+guint
+app_n_picture_files (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  guint n = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
 void
 app_clear_queue (AppFixture *f)
 {

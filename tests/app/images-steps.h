@@ -29,6 +29,8 @@ void app_set_up_picture (AppFixture *f, const char *prompt, guint steps, guint c
 void app_set_up_long_picture (AppFixture *f, const char *prompt, guint count);
 /* Presses the button. */
 void app_create (AppFixture *f);
+/* Whatever lies in the folder of pictures. */
+guint app_n_picture_files (void);
 /* Takes out all that wait; what is drawn goes on. */
 void app_clear_queue (AppFixture *f);
 /* For app_fixture_wait(); `f` is the AppFixture. */

@@ -16,18 +16,6 @@
 
 #define WAIT_S 60
 
-static guint
-count_pictures (void)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  guint n = 0;
-
-  while (dir != NULL && g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
 /* The strip of what the engine does; it writes when a chat is answered, and never here. */
 static void
 detail_cb (GtkLabel *label, GParamSpec *pspec, gpointer data)
@@ -80,7 +68,7 @@ test_stop (void)
 {
   AppFixture f;
   g_autoptr (AtlPictureTask) task = NULL;
-  guint n = count_pictures ();
+  guint n = app_n_picture_files ();
 
   app_start_drawing (&f);
   app_set_up_long_picture (&f, "one that is stopped", 2);
@@ -103,7 +91,7 @@ test_stop (void)
   atl_images_page_ask_to_stop (ATL_IMAGES_PAGE (f.window->images_page));
   g_assert_true (app_fixture_wait (has_no_dialog, NULL, WAIT_S));
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
-  g_assert_cmpuint (count_pictures (), ==, n);
+  g_assert_cmpuint (app_n_picture_files (), ==, n);
   app_fixture_stop (&f);
 }
 
@@ -147,7 +135,7 @@ test_crash (void)
   AppFixture f;
   AtlPictureQueue *queue;
   g_autoptr (AtlPictureTask) first = NULL;
-  guint n = count_pictures ();
+  guint n = app_n_picture_files ();
   gboolean failed = FALSE;
 
   app_start_drawing (&f);
@@ -162,7 +150,7 @@ test_crash (void)
   g_assert_true (app_fixture_wait (has_failed, &failed, WAIT_S));
   first = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   g_assert_cmpint (atl_picture_task_get_state (first), ==, ATL_TASK_FAILED);
-  app_assert_soon (count_pictures () == n + 1);
+  app_assert_soon (app_n_picture_files () == n + 1);
   app_assert_soon (g_list_model_get_n_items (G_LIST_MODEL (queue)) == 1);
   app_fixture_shot (GTK_WIDGET (f.window), "images-failed");
   atl_picture_queue_remove (queue, first);
@@ -191,7 +179,7 @@ test_unsaved (void)
   /* Who is elsewhere on the page hears of it. */
   gtk_test_accessible_assert_property (GTK_ACCESSIBLE (prompt), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                        "Finished picture: one that waits.png");
-  n = count_pictures ();
+  n = app_n_picture_files ();
   g_assert_cmpint (g_rename (folder, aside), ==, 0);
   g_assert_true (g_file_set_contents (folder, "in the way", -1, NULL));
   app_create (&f);
@@ -205,10 +193,10 @@ test_unsaved (void)
       "1 failed"));
   g_assert_cmpint (g_unlink (folder), ==, 0);
   g_assert_cmpint (g_rename (aside, folder), ==, 0);
-  g_assert_cmpuint (count_pictures (), ==, n);
+  g_assert_cmpuint (app_n_picture_files (), ==, n);
   gtk_widget_activate_action (f.window->images_page, "images.retry", NULL);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
-  g_assert_cmpuint (count_pictures (), ==, n + 1);
+  g_assert_cmpuint (app_n_picture_files (), ==, n + 1);
   app_fixture_stop (&f);
 }
 

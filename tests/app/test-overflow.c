@@ -21,18 +21,6 @@ static const Case cases[] = {
   { "vae/diffusion_pytorch_model.safetensors", "decoder.conv_out.weight", "VAE" },
 };
 
-static guint
-count_pictures (void)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  guint n = 0;
-
-  while (dir != NULL && g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
 /* All bits of a tensor: in every float type no number. */
 static void
 spoil (char *bytes, const char *tensor)
@@ -83,7 +71,7 @@ test_overflow (gconstpointer data)
   g_autofree char *words = NULL;
   g_autoptr (AtlPictureTask) task = NULL;
   AtlPictureQueue *queue;
-  guint n = count_pictures ();
+  guint n = app_n_picture_files ();
   AppFixture f;
   gsize size;
 
@@ -101,7 +89,7 @@ test_overflow (gconstpointer data)
   g_assert_nonnull (strstr (words, c->words));
   app_assert_soon (app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_LABEL, says, c->words) !=
                    NULL);
-  g_assert_cmpuint (count_pictures (), ==, n);
+  g_assert_cmpuint (app_n_picture_files (), ==, n);
   task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   g_assert_cmpint (atl_picture_task_get_state (task), ==, ATL_TASK_FAILED);
   atl_picture_queue_remove (queue, task);
@@ -112,7 +100,7 @@ test_overflow (gconstpointer data)
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   app_create (&f);
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
-  app_assert_soon (count_pictures () == n + 1);
+  app_assert_soon (app_n_picture_files () == n + 1);
   app_fixture_stop (&f);
 }
 

@@ -29,7 +29,8 @@
 #include "engine/diffusion/tokens.h"
 #include "engine/tensor/quants/dequant.h"
 
-#define PIXELS 16 /* a token's side */
+#define PIXELS 16   /* a token's side */
+#define MIN_SIDE 64 /* of a reference, in pixels */
 #define CHANNELS 128
 #define MAX_TEXT 512
 #define MAX_REFERENCES 10
@@ -229,51 +230,15 @@ normalise (const Flux2 *self, AtlArray *tokens, gboolean is_back)
     }
 }
 
-/* The n-th reference; NULL where there is none. */
-static const AtlArray *
-reference (const AtlRun *run, guint n)
-{
-  g_autofree char *name = g_strdup_printf ("image_%u", n + 1);
-  const AtlArray *a = atl_run_input (run, name);
-
-  if (a == NULL && n == 0)
-    a = atl_run_input (run, "image");
-  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
-                 a->dim[1] == 3
-             ? a
-             : NULL;
-}
-
-/* The middle of a picture in 0…1, in -1…1, with whole tokens; NULL if it is smaller than 64 px. */
-static AtlArray *
-crop (const AtlArray *a, GError **error)
-{
-  gint64 H = a->dim[2] / PIXELS * PIXELS, W = a->dim[3] / PIXELS * PIXELS;
-  gint64 top = (a->dim[2] - H) / 2, left = (a->dim[3] - W) / 2;
-  AtlArray *out;
-
-  if (H < 64 || W < 64)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("A reference picture must be at least %d pixels wide and high"), 64);
-      return NULL;
-    }
-  out = atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W }, error);
-  for (gint64 r = 0; out != NULL && r < 3 * H; r++)
-    for (gint64 x = 0; x < W; x++)
-      atl_array_f32 (out)[r * W + x] =
-          2.0f * atl_array_f32 (a)[(r / H * a->dim[2] + top + r % H) * a->dim[3] + left + x] - 1.0f;
-  return out;
-}
-
 static gboolean
 read_references (AtlRun *run, Flux2 *self, GError **error)
 {
   const AtlArray *given;
 
-  for (guint n = 0; n < MAX_REFERENCES && (given = reference (run, n)) != NULL; n++)
+  for (guint n = 0; n < MAX_REFERENCES && (given = atl_run_reference (run, "image", n)) != NULL;
+       n++)
     {
-      g_autoptr (AtlArray) picture = crop (given, error);
+      g_autoptr (AtlArray) picture = atl_crop_reference (given, PIXELS, MIN_SIDE, error);
       g_autoptr (AtlArray) latent =
           picture != NULL ? atl_vae_encode (run, picture, &plain, error) : NULL;
       AtlArray *tokens;
@@ -329,7 +294,7 @@ run_flux2 (AtlRun *run, GError **error)
                                                         is_distilled (run->bundle)) != 0;
   guint fallback = fast ? 4 : 50;
   double steps = atl_settings_number (run->settings, "steps", fallback);
-  const AtlArray *first = reference (run, 0);
+  const AtlArray *first = atl_run_reference (run, "image", 0);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) tokens = NULL;
   g_autoptr (AtlArray) latent = NULL;

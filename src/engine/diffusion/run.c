@@ -34,6 +34,29 @@ atl_run_reference (const AtlRun *run, const char *kind, guint i)
 }
 
 AtlArray *
+atl_crop_reference (const AtlArray *picture, gint64 multiple, gint64 least, GError **error)
+{
+  const gint64 from_h = picture->dim[2], from_w = picture->dim[3];
+  const gint64 H = from_h / multiple * multiple, W = from_w / multiple * multiple;
+  const gint64 top = (from_h - H) / 2, left = (from_w - W) / 2;
+  const float *from = atl_array_f32 (picture);
+  AtlArray *out;
+
+  if (H < least || W < least)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("A reference picture must be at least %d pixels wide and high"), (int) least);
+      return NULL;
+    }
+  out = atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W }, error);
+  for (gint64 r = 0; out != NULL && r < 3 * H; r++)
+    for (gint64 x = 0; x < W; x++)
+      atl_array_f32 (out)[r * W + x] =
+          2.0f * from[(r / H * from_h + top + r % H) * from_w + left + x] - 1.0f;
+  return out;
+}
+
+AtlArray *
 atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 width, GError **error)
 {
   const AtlArray *input = atl_run_input (run, name);

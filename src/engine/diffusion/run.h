@@ -106,6 +106,10 @@ AtlArray *atl_run_input (const AtlRun *run, const char *name);
 /* Picture `i`, from 0, of a kind ("image", "condition") that may come several times: "KIND_1", or
  * KIND alone for the first; float32 [1, 3, H, W]. NULL where there is none of that form. */
 const AtlArray *atl_run_reference (const AtlRun *run, const char *kind, guint i);
+/* The middle of such a picture of 0…1, as -1…1, [1, 3, H, W] with sides that are multiples of
+ * `multiple`; NULL with ATL_ERROR_INVALID where one would be less than `least`. The caller's. */
+AtlArray *
+atl_crop_reference (const AtlArray *picture, gint64 multiple, gint64 least, GError **error);
 /* "image" [1, 3, H, W] in 0…1 as -1…1, of exactly this size; NULL with ATL_ERROR_INVALID. The
  * caller's. */
 AtlArray *

@@ -37,32 +37,10 @@ atl_zimage_references_count (const AtlRun *run)
 
 /* --- Latents --- */
 
-/* The middle of a picture, with whole tokens, in -1…1. NULL if it is smaller than one. */
-static AtlArray *
-crop (const AtlArray *a, GError **error)
-{
-  gint64 H = a->dim[2] / PIXELS * PIXELS, W = a->dim[3] / PIXELS * PIXELS;
-  gint64 top = (a->dim[2] - H) / 2, left = (a->dim[3] - W) / 2;
-  AtlArray *out;
-
-  if (H == 0 || W == 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("A reference picture must be at least %d pixels wide and high"), PIXELS);
-      return NULL;
-    }
-  out = atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W }, error);
-  for (gint64 r = 0; out != NULL && r < 3 * H; r++)
-    for (gint64 x = 0; x < W; x++)
-      atl_array_f32 (out)[r * W + x] =
-          2.0f * atl_array_f32 (a)[(r / H * a->dim[2] + top + r % H) * a->dim[3] + left + x] - 1.0f;
-  return out;
-}
-
 static AtlArray *
 measure (AtlRun *run, const AtlArray *given, const AtlLatent *how, GError **error)
 {
-  g_autoptr (AtlArray) picture = crop (given, error);
+  g_autoptr (AtlArray) picture = atl_crop_reference (given, PIXELS, PIXELS, error);
   AtlArray *latent = picture != NULL ? atl_vae_encode (run, picture, how, error) : NULL;
 
   if (latent != NULL)
