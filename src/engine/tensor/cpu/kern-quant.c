@@ -14,66 +14,11 @@
 /* How many vectors make a line of 16 rows. */
 #define N_HALVES (64 / VB)
 
-#if defined(ATL_SIMD_AVX512)
+#define MAX_TOKENS (VB == 64 ? 8 : 4)
 
-#define LARGEST 16256.0f /* 127 * 128 */
-#define MAX_TOKENS 8
-
-typedef vi acc;
-
-/* gcc loads the four bytes by an instruction of their own; half as many leave more of the weights
- * to come in sight of the processor. */
-INLINE acc
-dot_small (acc a, vb w, const gint8 *x)
-{
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0"
-          : "+v"(a)
-          : "v"(w), "m"(*(const gint32 __attribute__ ((may_alias)) *) x));
-  return a;
-}
-
-INLINE acc
-dot_bytes (acc a, vb w, const gint8 *x)
-{
-  return dot_small (a, w, x);
-}
-
-INLINE vi
-acc_sum (acc a)
-{
-  return a;
-}
-
-#elif defined(__AVXVNNI__)
-
-#define LARGEST 16256.0f
-#define MAX_TOKENS 4
-
-typedef vi acc;
-
-INLINE acc
-dot_small (acc a, vb w, const gint8 *x)
-{
-  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(a) : "x"(w), "x"(vb_quad (x)));
-  return a;
-}
-
-INLINE acc
-dot_bytes (acc a, vb w, const gint8 *x)
-{
-  return dot_small (a, w, x);
-}
-
-INLINE vi
-acc_sum (acc a)
-{
-  return a;
-}
-
-#elif defined(ATL_SIMD_AVX2)
+#if defined(ATL_SIMD_AVX2) && !defined(__AVXVNNI__)
 
 #define LARGEST 8128.0f /* 63.5 * 128: high bytes end at 64 */
-#define MAX_TOKENS 4
 
 typedef vh acc; /* 16-bit sums of small codes */
 
@@ -105,14 +50,24 @@ acc_sum (acc a)
 
 #else
 
-#define LARGEST 16256.0f
-#define MAX_TOKENS 4
+#define LARGEST 16256.0f /* 127 * 128 */
 
 typedef vi acc;
 
 INLINE acc
 dot_small (acc a, vb w, const gint8 *x)
 {
+#if defined(ATL_SIMD_AVX512)
+  /* gcc loads the four bytes by an instruction of their own; half as many leave more of the weights
+   * to come in sight of the processor. */
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+          : "+v"(a)
+          : "v"(w), "m"(*(const gint32 __attribute__ ((may_alias)) *) x));
+  return a;
+#elif defined(__AVXVNNI__)
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(a) : "x"(w), "x"(vb_quad (x)));
+  return a;
+#else
   /* The codes are below 256 and the bytes signed: widen both to 16 bits. */
   int16x8_t w0 = vreinterpretq_s16_u16 (vmovl_u8 (vget_low_u8 ((uint8x16_t) w)));
   int16x8_t w1 = vreinterpretq_s16_u16 (vmovl_u8 (vget_high_u8 ((uint8x16_t) w)));
@@ -123,6 +78,7 @@ dot_small (acc a, vb w, const gint8 *x)
   int32x4_t p1 =
       vpaddq_s32 (vmull_s16 (vget_low_s16 (w1), vget_low_s16 (x1)), vmull_high_s16 (w1, x1));
   return a + (vi) vpaddq_s32 (p0, p1);
+#endif
 }
 
 INLINE acc
