@@ -128,6 +128,64 @@ test_broken_template (World *world, gconstpointer language)
                                                     : "modèle de discussion, ligne 1\u00a0: "));
 }
 
+/* One that does not end gives way to a usual form, and the person is told. */
+static void
+test_unread_template (World *world, gconstpointer language)
+{
+  g_autofree char *original = fixture_model_path ("stories260K.gguf");
+  g_autofree char *path = g_build_filename (world->folder, "unread.gguf", NULL);
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (AtlModel) model = NULL;
+  g_autoptr (Answer) answer = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (AtlChatParams) params = { 0 };
+  const AtlModelInfo *info;
+
+  if (original == NULL)
+    return;
+  bytes = with_template (original, "{% for m in messages %}{{ m.content");
+  g_assert_true (g_file_set_contents (path, (const char *) bytes->data, bytes->len, NULL));
+  model = fixture_load (world->client, path, NULL, NULL, &error);
+  g_unlink (path);
+  g_assert_no_error (error);
+  info = atl_model_get_info (model);
+  g_test_message ("%s", info->notice);
+  g_assert_nonnull (
+      strstr (info->notice, g_str_equal (language, "de") ? "Chat-Vorlage, Zeile 1: " : "ligne 1"));
+  params_greedy (&params, 4);
+  answer = answer_new (atl_client_chat (world->client, model,
+                                        "[{\"role\":\"user\",\"content\":\"Once\"}]", &params));
+  g_assert_true (answer_wait (answer));
+  g_assert_no_error (answer->error);
+}
+
+/* A file whose own vocabulary is broken is damaged, and no part of something else. */
+static void
+test_broken_vocabulary (World *world, gconstpointer language)
+{
+  static const char key[] = "tokenizer.ggml.eos_token_id";
+  g_autofree char *original = fixture_model_path ("stories260K.gguf");
+  g_autofree char *path = g_build_filename (world->folder, "vocabulary.gguf", NULL);
+  g_autofree char *model = NULL;
+  g_autoptr (AtlModelInfo) info = NULL;
+  g_autoptr (GError) error = NULL;
+  guint32 none = 4000000000u;
+  char *place;
+  gsize size;
+
+  if (original == NULL)
+    return;
+  g_assert_true (g_file_get_contents (original, &model, &size, NULL));
+  place = memmem (model, size, key, strlen (key));
+  g_assert_nonnull (place);
+  memcpy (place + strlen (key) + 4, &none, sizeof none);
+  g_assert_true (g_file_set_contents (path, model, (gssize) size, NULL));
+  info = fixture_inspect (world->client, path, NULL, &error);
+  g_unlink (path);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "4000000000"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -136,5 +194,9 @@ main (int argc, char **argv)
   g_test_add ("/language/fr/broken-file", World, "fr", set_up, test_broken_file, tear_down);
   g_test_add ("/language/de/broken-template", World, "de", set_up, test_broken_template, tear_down);
   g_test_add ("/language/fr/broken-template", World, "fr", set_up, test_broken_template, tear_down);
+  g_test_add ("/language/de/unread-template", World, "de", set_up, test_unread_template, tear_down);
+  g_test_add ("/language/fr/unread-template", World, "fr", set_up, test_unread_template, tear_down);
+  g_test_add ("/language/fr/broken-vocabulary", World, "fr", set_up, test_broken_vocabulary,
+              tear_down);
   return g_test_run ();
 }

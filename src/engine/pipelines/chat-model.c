@@ -18,14 +18,24 @@ atl_chat_special (const AtlChatModel *self, AtlSpecialToken which)
   return atl_tokenizer_token_text (self->tokenizer, atl_tokenizer_special (self->tokenizer, which));
 }
 
-/* What it needs to run beyond its weights; a failure is a reason why it cannot run. */
+static AtlChatTemplate *
+new_template (AtlChatModel *self, const char *source, GError **error)
+{
+  return atl_chat_template_new (source, atl_chat_special (self, ATL_SPECIAL_BOS),
+                                atl_chat_special (self, ATL_SPECIAL_EOS), error);
+}
+
+/* What it needs to run beyond its weights; a failure is a reason why it cannot run. A template that
+ * is broken is none: `*warning` says so. */
 static gboolean
 open_language (AtlChatModel *self,
                AtlFileMap *const *maps,
                const char *const *names,
                guint n_maps,
+               char **warning,
                GError **error)
 {
+  g_autoptr (GError) broken = NULL;
   const char *source;
 
   if (atl_checkpoint_meta (self->checkpoint, "tokenizer.ggml.model") != NULL)
@@ -35,11 +45,15 @@ open_language (AtlChatModel *self,
   if (self->tokenizer == NULL)
     return FALSE;
   source = atl_tokenizer_chat_template (self->tokenizer, NULL);
+  if (source != NULL && (self->chat = new_template (self, source, &broken)) == NULL)
+    *warning = g_strdup_printf (
+        _ ("The chat template of this model cannot be used (%s). Messages are written for it in "
+           "a usual form instead, so its answers may be worse."),
+        broken->message);
   /* A base model's texts end otherwise than the turns that its vocabulary has marks for. */
-  if (source == NULL)
-    source = atl_chat_known_by_end (atl_chat_special (self, ATL_SPECIAL_EOT));
-  self->chat = atl_chat_template_new (source, atl_chat_special (self, ATL_SPECIAL_BOS),
-                                      atl_chat_special (self, ATL_SPECIAL_EOS), error);
+  if (self->chat == NULL)
+    self->chat = new_template (
+        self, atl_chat_known_by_end (atl_chat_special (self, ATL_SPECIAL_EOT)), error);
   if (self->chat == NULL)
     return FALSE;
   atl_chat_tools_detect (self);
@@ -77,7 +91,8 @@ atl_chat_model_open (AtlFileMap *const *maps,
 {
   g_autoptr (AtlChatModel) self = g_new0 (AtlChatModel, 1);
   g_autoptr (GError) local = NULL;
-  g_autofree char *why_not = NULL;
+  g_autofree char *why_not = NULL, *warning = NULL;
+  gboolean is_damaged;
   guint64 size = 0;
   guint n_all = n_maps, n_other;
 
@@ -106,11 +121,20 @@ atl_chat_model_open (AtlFileMap *const *maps,
       !atl_chat_adapters_open (self, maps + n_maps, names + n_maps, n_other - n_maps, error))
     return NULL;
   if (why_not == NULL && atl_llm_supports (self->checkpoint, &why_not) &&
-      !open_language (self, maps, names, n_maps, &local))
+      !open_language (self, maps, names, n_maps, &warning, &local))
     why_not = g_strdup (local->message);
+  is_damaged = g_error_matches (local, ATL_ERROR, ATL_ERROR_BAD_FILE) &&
+               atl_checkpoint_meta (self->checkpoint, "tokenizer.ggml.model") != NULL;
   atl_chat_facts_init (&self->facts, self->checkpoint, self->tokenizer, self->chat, size);
   self->facts.can_run = why_not == NULL;
   self->facts.why_not = g_steal_pointer (&why_not);
+  self->facts.is_damaged = is_damaged;
+  if (warning != NULL)
+    {
+      self->facts.has_template = FALSE;
+      g_free (self->facts.warning);
+      self->facts.warning = g_steal_pointer (&warning);
+    }
   if (!atl_chat_draft_open (self, maps + n_other, names != NULL ? names + n_other : NULL,
                             n_all - n_other, error))
     return NULL;

@@ -34,8 +34,9 @@ typedef struct
   guint n_ctx_train;
   guint n_layers; /* 0: not known */
   gboolean can_run;
-  char *why_not; /* (nullable) a sentence when it cannot run */
-  char *warning; /* (nullable) something the person should know */
+  gboolean is_damaged; /* it cannot run because its own vocabulary is broken */
+  char *why_not;       /* (nullable) a sentence when it cannot run */
+  char *warning;       /* (nullable) something the person should know */
   gboolean has_template, has_system, has_tools, has_thinking, has_vision, has_experts;
   gboolean is_toy;
   GVariant *recommended; /* a{sv}: the author's sampling values, named as on the command line */

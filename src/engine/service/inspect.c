@@ -165,6 +165,13 @@ inspect_run (AtlJob *job, GError **error)
   if (job->info != NULL)
     return TRUE;
   is_open = atl_load_open (job, error);
+  /* Of no use to a model for pictures either. */
+  if (is_open && job->load.model != NULL && atl_chat_model_facts (job->load.model)->is_damaged)
+    {
+      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                           atl_chat_model_facts (job->load.model)->why_not);
+      return FALSE;
+    }
   /* Only pictures come in parts, and what draws is none. */
   if ((is_open ? job->load.model != NULL && !atl_chat_model_facts (job->load.model)->can_run
                : !g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND)) &&
