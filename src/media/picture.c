@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/name-hash.h"
+#include "base/nameless.h"
 #include "base/sync.h"
 #include "media/picture-private.h"
 
@@ -197,11 +198,39 @@ set_write_error (GError **error, int number, const char *folder)
                  g_strerror (number));
 }
 
+/* Gives what was written the name, unless that is taken; a number of errno, or 0. */
+static int
+take_name (int fd, const char *hidden, const char *path)
+{
+  int own, number;
+
+  if (hidden == NULL)
+    return atl_nameless_link (fd, path) ? 0 : errno;
+  /* A link fails when the name is taken, which a rename would not. */
+  if (link (hidden, path) == 0)
+    {
+      g_unlink (hidden);
+      return 0;
+    }
+  if (errno != EPERM && errno != ENOTSUP)
+    return errno;
+  /* A file system without links: the name is made first, then filled by renaming. */
+  own = g_open (path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+  if (own < 0)
+    return errno;
+  close (own);
+  if (g_rename (hidden, path) == 0)
+    return 0;
+  number = errno;
+  g_unlink (path);
+  return number;
+}
+
 char *
 atl_picture_save (
     GBytes *bytes, const char *folder, const char *stem, const char *ending, GError **error)
 {
-  g_autofree char *hidden = g_strdup_printf ("%s/.%s.XXXXXX", folder, stem);
+  g_autofree char *hidden = NULL;
   int fd, number = 0;
 
   if (g_mkdir_with_parents (folder, 0755) != 0)
@@ -209,7 +238,12 @@ atl_picture_save (
       set_write_error (error, errno, folder);
       return NULL;
     }
-  fd = g_mkstemp_full (hidden, O_RDWR | O_CLOEXEC, 0644);
+  fd = atl_nameless_open (folder);
+  if (fd < 0)
+    {
+      hidden = g_strdup_printf ("%s/.%s.XXXXXX", folder, stem);
+      fd = g_mkstemp_full (hidden, O_RDWR | O_CLOEXEC, 0644);
+    }
   if (fd < 0)
     {
       set_write_error (error, errno, folder);
@@ -217,44 +251,25 @@ atl_picture_save (
     }
   if (!write_all (fd, bytes))
     number = errno != 0 ? errno : EIO;
-  if (close (fd) != 0 && number == 0)
-    number = errno;
   for (guint i = 1; number == 0 && i < MAX_NAMES; i++)
     {
       g_autofree char *name = i == 1 ? g_strdup_printf ("%s.%s", stem, ending)
                                      : g_strdup_printf ("%s-%u.%s", stem, i, ending);
       g_autofree char *path = g_build_filename (folder, name, NULL);
 
-      /* A link fails when the name is taken, which a rename would not. */
-      if (link (hidden, path) == 0)
+      number = take_name (fd, hidden, path);
+      if (number == 0)
         {
-          g_unlink (hidden);
+          close (fd);
           atl_sync_path (folder);
           return g_steal_pointer (&path);
         }
-      if (errno == EPERM || errno == ENOTSUP)
-        {
-          /* A file system without links: the name is made first, then filled by renaming. */
-          int own = g_open (path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-
-          if (own >= 0)
-            {
-              close (own);
-              if (g_rename (hidden, path) == 0)
-                {
-                  atl_sync_path (folder);
-                  return g_steal_pointer (&path);
-                }
-              number = errno;
-              g_unlink (path);
-            }
-          else if (errno != EEXIST)
-            number = errno;
-        }
-      else if (errno != EEXIST)
-        number = errno;
+      if (number == EEXIST)
+        number = 0;
     }
-  g_unlink (hidden);
+  close (fd);
+  if (hidden != NULL)
+    g_unlink (hidden);
   set_write_error (error, number != 0 ? number : EEXIST, folder);
   return NULL;
 }

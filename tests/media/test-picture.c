@@ -1,6 +1,9 @@
 /* Pictures in and out of files: what goes in comes out, and damage is refused. */
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,6 +195,43 @@ test_save (void)
   g_rmdir (folder);
 }
 
+/* A program that is ended while it writes leaves nothing, not even a hidden file. */
+static void
+test_ended (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("atl-picture-XXXXXX", NULL);
+  g_autoptr (GDir) dir = NULL;
+  int status, probe = open (folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  pid_t pid;
+
+  if (probe < 0)
+    {
+      g_test_skip ("this file system has no files without a name");
+      g_rmdir (folder);
+      return;
+    }
+  close (probe);
+  pid = fork ();
+  g_assert_cmpint (pid, >=, 0);
+  if (pid == 0)
+    {
+      const struct rlimit two = { 2, 2 }, none = { 0, 0 };
+      g_autoptr (GBytes) bytes = g_bytes_new_static ("one", 3);
+
+      /* The third byte ends it. */
+      setrlimit (RLIMIT_CORE, &none);
+      setrlimit (RLIMIT_FSIZE, &two);
+      signal (SIGXFSZ, SIG_DFL);
+      atl_picture_save (bytes, folder, "fox", "png", NULL);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == SIGXFSZ);
+  dir = g_dir_open (folder, 0, NULL);
+  g_assert_cmpstr (g_dir_read_name (dir), ==, NULL);
+  g_rmdir (folder);
+}
+
 /* Four processes that save under one name at a time: each keeps what it saved.
  * $ATELIER_FAULT_ROUNDS files each (100). */
 static void
@@ -265,6 +305,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/picture/cut-off", test_cut_off);
   g_test_add_func ("/media/limits", test_limits);
   g_test_add_func ("/media/save", test_save);
+  g_test_add_func ("/media/picture/ended", test_ended);
   g_test_add_func ("/media/many-savers", test_many_savers);
   return g_test_run ();
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/language.h"
+#include "base/nameless.h"
 #include "base/sync.h"
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
@@ -242,16 +243,6 @@ fail (const AtlGgufWriter *self, int code, GError **error)
                           g_strerror (code));
 }
 
-/* A file that the kernel takes away with the program that writes it, however that ends; -1 where
- * file systems or what is mounted do not let it get a name later. */
-static int
-open_nameless (const char *folder)
-{
-  return g_access ("/proc/self/fd", X_OK) == 0
-             ? open (folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644)
-             : -1;
-}
-
 AtlGgufWriter *
 atl_gguf_writer_new (const char *path, GError **error)
 {
@@ -271,7 +262,7 @@ atl_gguf_writer_new (const char *path, GError **error)
   self->pairs = g_byte_array_new ();
   self->table = g_byte_array_new ();
   self->ends = g_array_new (FALSE, FALSE, sizeof (guint64));
-  self->fd = open_nameless (folder);
+  self->fd = atl_nameless_open (folder);
   if (self->fd < 0)
     {
       g_autofree char *hidden = g_strdup_printf (".%s.%d.part", base, (int) getpid ());
@@ -414,13 +405,8 @@ atl_gguf_writer_append (AtlGgufWriter *self, const guint8 *bytes, gsize n, GErro
 static gboolean
 take_name (AtlGgufWriter *self)
 {
-  g_autofree char *nameless = NULL;
-
   if (self->hidden == NULL)
-    {
-      nameless = g_strdup_printf ("/proc/self/fd/%d", self->fd);
-      return linkat (AT_FDCWD, nameless, AT_FDCWD, self->path, AT_SYMLINK_FOLLOW) == 0;
-    }
+    return atl_nameless_link (self->fd, self->path);
   if (renameat2 (AT_FDCWD, self->hidden, AT_FDCWD, self->path, RENAME_NOREPLACE) == 0)
     return TRUE;
   /* File systems without that kind of renaming: the race that is left is a short one. */
