@@ -172,7 +172,7 @@ print_summary (const char *path, const AtlMix *mix, const AtlRequantSummary *s)
     printf (ngettext ("%u part. ", "%u parts. ", s->n_parts), s->n_parts);
   printf (_ ("%s: %s (weights took %s), %.2f bits a weight\n"), path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
-  if (s->n_requantised > 0 && is_float (mix->dtype))
+  if (s->n_requantised > 0 && mix != NULL && is_float (mix->dtype))
     printf (_ ("%u of %u tensors were quantised before: what they lost then does not come back.\n"),
             s->n_requantised, s->n_tensors);
   else if (s->n_requantised > 0)
