@@ -6,6 +6,7 @@
 
 #include "app/chat/chat-view.h"
 #include "app/chat/markdown-view.h"
+#include "app/window/engine-strip.h"
 #include "store/chats.h"
 #include "store/search.h"
 
@@ -525,10 +526,26 @@ test_last_page (void)
   app_fixture_stop (&f);
 }
 
+/* A model that is read from the disk since it is larger than the memory takes no "20 GB of 8 GB".
+ */
+static void
+test_memory_words (void)
+{
+  g_autofree char *none = atl_engine_strip_memory_words (0, 8000000000);
+  g_autofree char *some = atl_engine_strip_memory_words (2000000000, 8000000000);
+  g_autofree char *more = atl_engine_strip_memory_words (20000000000, 8000000000);
+
+  g_assert_cmpstr (none, ==, "Memory is free");
+  g_assert_nonnull (strstr (some, " of "));
+  g_assert_null (strstr (more, " of "));
+  g_assert_nonnull (strstr (more, "disk"));
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/window/memory-words", test_memory_words);
   g_test_add_func ("/app/window/stream", test_stream);
   g_test_add_func ("/app/window/answer-in-one-piece", test_answer_in_one_piece);
   g_test_add_func ("/app/window/stream-survives-switch", test_stream_survives_switch);

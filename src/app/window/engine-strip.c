@@ -62,12 +62,24 @@ drawing (AtlEngineStrip *self)
   return atl_pictures_session_get_current (atl_pictures_session_get (self->session));
 }
 
+char *
+atl_engine_strip_memory_words (guint64 used, guint64 total)
+{
+  g_autofree char *used_words = atl_format_bytes (used);
+  g_autofree char *total_words = atl_format_bytes (total);
+
+  if (used == 0)
+    return g_strdup (_ ("Memory is free"));
+  if (used > total)
+    return g_strdup_printf (_ ("%s, in part on the disk"), used_words);
+  return g_strdup_printf (_ ("%s of %s"), used_words, total_words);
+}
+
 static char *
 detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
-  guint64 used = parts_bytes (status);
-  g_autofree char *used_words = atl_format_bytes (used);
-  g_autofree char *total_words = atl_format_bytes (status ? atl_engine_status_memory (status) : 0);
+  g_autofree char *memory = atl_engine_strip_memory_words (
+      parts_bytes (status), status ? atl_engine_status_memory (status) : 0);
 
   if (atl_session_get_is_loading (self->session))
     return g_strdup (atl_session_get_load_phase (self->session));
@@ -78,11 +90,9 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
         : atl_picture_task_get_source (drawing (self)) != NULL ? _ ("Enlarging · %d %%")
                                                                : _ ("Drawing · %d %%"),
         (int) (100 * atl_picture_task_get_fraction (drawing (self))));
-  if (used == 0)
-    return g_strdup (_ ("Memory is free"));
-  if (is_writing (self, status))
-    return g_strdup_printf (_ ("Writing · %s of %s"), used_words, total_words);
-  return g_strdup_printf (_ ("%s of %s"), used_words, total_words);
+  if (parts_bytes (status) > 0 && is_writing (self, status))
+    return g_strdup_printf (_ ("Writing · %s"), memory);
+  return g_steal_pointer (&memory);
 }
 
 /* What the engine calls a model, by the name that it has in the lists. */
