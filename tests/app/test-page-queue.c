@@ -342,6 +342,49 @@ test_own_size (void)
   app_fixture_stop (&f);
 }
 
+/* A quicker quality is offered where it is one: the price's steps are not those that are chosen. */
+static void
+test_quicker (void)
+{
+  static const struct
+  {
+    AtlQuality quality;
+    guint priced; /* of 100 that are chosen */
+    const char *offered;
+  } cases[] = {
+    { ATL_QUALITY_FAST, 110, NULL },
+    { ATL_QUALITY_BALANCED, 50, "Fast: ≈ 1 min 0 s" },
+    { ATL_QUALITY_BALANCED, 200, "Fast: ≈ 1 min 0 s" },
+  };
+  GtkWidget *button;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  app_assert_soon (price_ends (&f, "after the first picture"));
+  ((AtlModelInfo *) atl_pictures_session_get_info (app_pictures (&f)))->steps = 20;
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      AtlPictureSettings *settings = atl_picture_settings_copy (app_draft (&f));
+      guint chosen = atl_quality_steps (cases[i].quality, 20);
+      AtlPicturePrice price = { .seconds = 100,
+                                .steps = chosen * cases[i].priced / 100,
+                                .bytes = 1000,
+                                .fits = TRUE,
+                                .words = (char *) "" };
+
+      settings->quality = cases[i].quality;
+      settings->steps = 0;
+      atl_pictures_session_take_settings (app_pictures (&f), settings);
+      atl_images_page_tell_price (ATL_IMAGES_PAGE (f.window->images_page), &price, NULL);
+      button = app_fixture_find_id (f.window->images_page, "quicker_button");
+      g_assert_cmpint (button != NULL && gtk_widget_get_visible (button), ==,
+                       cases[i].offered != NULL);
+      if (cases[i].offered != NULL)
+        g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (button)), ==, cases[i].offered);
+    }
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -355,6 +398,7 @@ main (int argc, char **argv)
   app_add_case ("/page-queue/newest-notice", test_newest_notice);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
   app_add_case ("/app/page-queue/refused", test_refused);
+  app_add_case ("/app/page-queue/quicker", test_quicker);
   app_add_case ("/app/page-queue/own-size", test_own_size);
   return app_run_pictures ();
 }

@@ -217,6 +217,8 @@ show (AtlImagesPage *self, AtlPicturePrice *price)
   guint64 larger_bytes;
   double larger = larger_seconds (self, price->width, price->height, &larger_bytes);
   guint n_fast = atl_quality_steps (ATL_QUALITY_FAST, info->steps);
+  /* The price's steps are fewer where a picture is begun with, and more with some samplers. */
+  guint chosen = atl_picture_settings_steps (settings, info);
   double seconds = (price->seconds + MAX (larger, 0)) * settings->count;
   g_autofree char *words = NULL, *quicker = NULL, *smaller = NULL;
 
@@ -231,9 +233,11 @@ show (AtlImagesPage *self, AtlPicturePrice *price)
       self->fit_height = price->fit_height;
       smaller = g_strdup_printf (_ ("Make it %u × %u pixels"), price->fit_width, price->fit_height);
     }
-  else if (price->fits && price->seconds > 0 && seconds > LONG_S && price->steps > n_fast)
+  else if (price->fits && price->seconds > 0 && seconds > LONG_S && chosen > n_fast)
     {
-      g_autofree char *time = atl_price_time (price, settings->count, n_fast, MAX (larger, 0));
+      g_autofree char *time =
+          atl_price_time (price, settings->count,
+                          (guint) ((guint64) price->steps * n_fast / chosen), MAX (larger, 0));
 
       /* Translators: a quality; a time such as "40 s". */
       quicker = g_strdup_printf (_ ("Fast: ≈ %s"), time);
