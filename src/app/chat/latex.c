@@ -233,26 +233,24 @@ append_accent (Reader *r, const char *combining)
 static void
 environment_brackets (const char *name, const char *left[4], const char *right[4])
 {
-  static const char *const none[4] = { "", "", "", "" };
-  static const char *const round_l[4] = { "⎛ ", "⎜ ", "⎝ ", "( " };
-  static const char *const round_r[4] = { " ⎞", " ⎟", " ⎠", " )" };
-  static const char *const square_l[4] = { "⎡ ", "⎢ ", "⎣ ", "[ " };
-  static const char *const square_r[4] = { " ⎤", " ⎥", " ⎦", " ]" };
-  static const char *const bar[4] = { "| ", "| ", "| ", "| " };
-  static const char *const bar_r[4] = { " |", " |", " |", " |" };
-  static const char *const cases[4] = { "⎧ ", "⎨ ", "⎩ ", "{ " };
-  const char *const *l = none, *const *r = none;
+  static const struct
+  {
+    const char *name, *left[4], *right[4];
+  } kinds[] = {
+    { "pmatrix", { "⎛ ", "⎜ ", "⎝ ", "( " }, { " ⎞", " ⎟", " ⎠", " )" } },
+    { "bmatrix", { "⎡ ", "⎢ ", "⎣ ", "[ " }, { " ⎤", " ⎥", " ⎦", " ]" } },
+    { "vmatrix", { "| ", "| ", "| ", "| " }, { " |", " |", " |", " |" } },
+    { "cases", { "⎧ ", "⎨ ", "⎩ ", "{ " }, { "", "", "", "" } },
+  };
 
-  if (g_str_has_prefix (name, "pmatrix"))
-    l = round_l, r = round_r;
-  else if (g_str_has_prefix (name, "bmatrix"))
-    l = square_l, r = square_r;
-  else if (g_str_has_prefix (name, "vmatrix"))
-    l = bar, r = bar_r;
-  else if (g_str_has_prefix (name, "cases"))
-    l = cases;
-  memcpy (left, l, sizeof none);
-  memcpy (right, r, sizeof none);
+  for (guint i = 0; i < 4; i++)
+    left[i] = right[i] = "";
+  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+    if (g_str_has_prefix (name, kinds[k].name))
+      {
+        memcpy (left, kinds[k].left, sizeof kinds[k].left);
+        memcpy (right, kinds[k].right, sizeof kinds[k].right);
+      }
 }
 
 static void

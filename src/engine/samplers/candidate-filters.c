@@ -126,7 +126,6 @@ void
 atl_candidates_typical (AtlCandidates *self, float p, gsize min_keep)
 {
   double entropy;
-  double sum = 0;
 
   if (p >= 1.0f || self->n == 0)
     return;
@@ -139,7 +138,6 @@ atl_candidates_typical (AtlCandidates *self, float p, gsize min_keep)
       float logit = self->items[i].logit;
       double surprise = self->items[i].p > 0 ? -atl_portable_log (self->items[i].p) : INFINITY;
 
-      sum += self->items[i].p;
       self->items[i].p = logit;
       self->items[i].logit = (float) -fabs (surprise - entropy);
     }

@@ -100,11 +100,23 @@ atl_utf8_decode (const char *p, const char *end, gunichar *c)
     }
 
   if ((s[0] & 0xe0) == 0xc0)
-    length = 2, value = s[0] & 0x1f, least = 0x80;
+    {
+      length = 2;
+      value = s[0] & 0x1f;
+      least = 0x80;
+    }
   else if ((s[0] & 0xf0) == 0xe0)
-    length = 3, value = s[0] & 0x0f, least = 0x800;
+    {
+      length = 3;
+      value = s[0] & 0x0f;
+      least = 0x800;
+    }
   else if ((s[0] & 0xf8) == 0xf0)
-    length = 4, value = s[0] & 0x07, least = 0x10000;
+    {
+      length = 4;
+      value = s[0] & 0x07;
+      least = 0x10000;
+    }
   else
     return 0;
   if (left < length)

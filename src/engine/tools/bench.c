@@ -224,10 +224,9 @@ bench_checkpoint (const Bench *b, AtlCheckpoint *cp, const char *name)
   g_autoptr (GError) error = NULL;
   BenchResult result = { 0 };
 
-  if (cp == NULL ||
-      !bench_run (&b->plan, cp, (AtlBackend **) b->backends, b->n_backends, &result, &error))
+  if (!bench_run (&b->plan, cp, (AtlBackend **) b->backends, b->n_backends, &result, &error))
     {
-      g_printerr ("%s: %s\n", name, error != NULL ? error->message : "cannot be opened");
+      g_printerr ("%s: %s\n", name, error->message);
       return FALSE;
     }
   print_result (b, name, &result);
@@ -299,6 +298,36 @@ bench_images (Bench *b, BenchImagePlan *plan, char **what)
       ok = FALSE;
     }
   return ok;
+}
+
+static gboolean
+bench_file (Bench *b, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlFileMap) map = atl_file_map_new (path, &error);
+  g_autoptr (AtlCheckpoint) cp = map != NULL ? atl_checkpoint_open (&map, NULL, 1, &error) : NULL;
+  g_autofree char *name = g_path_get_basename (path);
+
+  if (cp == NULL)
+    {
+      g_printerr ("%s\n", error->message);
+      return FALSE;
+    }
+  return bench_checkpoint (b, cp, name);
+}
+
+static gboolean
+bench_synthetic (Bench *b, const char *shape)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlCheckpoint) cp = bench_synthetic_new (shape, &error);
+
+  if (cp == NULL)
+    {
+      g_printerr ("%s\n", error->message);
+      return FALSE;
+    }
+  return bench_checkpoint (b, cp, shape);
 }
 
 int
@@ -400,31 +429,10 @@ atl_tool_bench (int argc, char **argv)
   if (images != NULL)
     ok &= bench_images (&b, &image_plan, images);
   for (guint i = 0; files != NULL && files[i] != NULL; i++)
-    {
-      if (lookup || draft != NULL)
-        {
-          ok &= bench_guesses (&b, &guesses, files[i]);
-          continue;
-        }
-      g_autoptr (AtlFileMap) map = atl_file_map_new (files[i], &error);
-      g_autoptr (AtlCheckpoint) cp =
-          map != NULL ? atl_checkpoint_open (&map, NULL, 1, &error) : NULL;
-      g_autofree char *name = g_path_get_basename (files[i]);
-
-      if (cp == NULL)
-        g_printerr ("%s\n", error->message);
-      g_clear_error (&error);
-      ok &= bench_checkpoint (&b, cp, name);
-    }
+    ok &= lookup || draft != NULL ? bench_guesses (&b, &guesses, files[i])
+                                  : bench_file (&b, files[i]);
   for (guint i = 0; synthetic != NULL && synthetic[i] != NULL; i++)
-    {
-      g_autoptr (AtlCheckpoint) cp = bench_synthetic_new (synthetic[i], &error);
-
-      if (cp == NULL)
-        g_printerr ("%s\n", error->message);
-      g_clear_error (&error);
-      ok &= bench_checkpoint (&b, cp, synthetic[i]);
-    }
+    ok &= bench_synthetic (&b, synthetic[i]);
   for (guint i = 0; i < b.n_backends; i++)
     atl_backend_free (b.backends[i]);
   return ok ? 0 : 1;
