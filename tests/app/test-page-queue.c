@@ -5,6 +5,7 @@
 
 #include "app/gallery/gallery.h"
 #include "app/images/images-page-private.h"
+#include "app/window/undo.h"
 
 #define WAIT_S 60
 
@@ -139,6 +140,33 @@ test_newest_notice (void)
   atl_window_toast (f.window, "Newest");
   app_assert_soon (
       app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_LABEL, is_of_words, "Newest") != NULL);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+undone (gpointer data, GError **error)
+{
+  return TRUE;
+}
+
+/* An offer to undo is gone once it was taken. */
+static void
+test_undo_is_freed (void)
+{
+  AppFixture f;
+  GtkWidget *shown;
+  GObject *toast;
+
+  app_fixture_start (&f);
+  atl_undo_offer (f.window->images_page, "Something happened", undone, NULL, NULL);
+  app_assert_soon (
+      (shown = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_WIDGET, is_toast, NULL)) != NULL);
+  g_object_get (shown, "toast", &toast, NULL);
+  g_object_add_weak_pointer (toast, (gpointer *) &toast);
+  g_object_unref (toast);
+  g_assert_nonnull (toast);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  app_assert_soon (toast == NULL);
   app_fixture_stop (&f);
 }
 
@@ -396,6 +424,7 @@ main (int argc, char **argv)
   app_add_case ("/page-queue/seed", test_seed);
   app_add_case ("/page-queue/notice", test_notice_is_above);
   app_add_case ("/page-queue/newest-notice", test_newest_notice);
+  app_add_case ("/page-queue/undo-is-freed", test_undo_is_freed);
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
   app_add_case ("/app/page-queue/refused", test_refused);
   app_add_case ("/app/page-queue/quicker", test_quicker);

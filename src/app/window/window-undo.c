@@ -80,7 +80,7 @@ atl_undo_offer (GtkWidget *widget,
   undo->undo = undo_func;
   undo->data = data;
   undo->free_data = free_data;
-  undo->toast = g_object_ref_sink (atl_toast_new (toasts, sentence, _ ("_Undo")));
+  undo->toast = atl_toast_new (toasts, sentence, _ ("_Undo"));
   adw_toast_set_timeout (undo->toast, 8);
   /* Its button is about what was deleted just now. */
   adw_toast_set_priority (undo->toast, ADW_TOAST_PRIORITY_HIGH);
