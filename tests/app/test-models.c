@@ -111,8 +111,16 @@ test_switcher (void)
                  GDK_KEY_Down, 0));
   g_assert_nonnull (
       gtk_widget_get_ancestor (gtk_root_get_focus (GTK_ROOT (f.window)), GTK_TYPE_LIST_BOX_ROW));
-  /* Escape in the words that are looked for closes it. */
   popover = gtk_widget_get_ancestor (row, GTK_TYPE_POPOVER);
+  /* Keys of the window work above it, and those of its entry are the entry's. */
+  g_assert_false (app_press (popover, GDK_KEY_a, GDK_CONTROL_MASK));
+  g_assert_true (app_press (popover, GDK_KEY_2, GDK_CONTROL_MASK));
+  g_assert_true (atl_window_shows_page (f.window, "images"));
+  app_assert_soon (!gtk_widget_get_visible (popover));
+  app_act (&f, "win.show-page", "chats");
+  atl_model_switcher_popup (ATL_MODEL_SWITCHER (f.window->model_switcher));
+  app_assert_soon (gtk_widget_get_visible (popover));
+  /* Escape in the words that are looked for closes it. */
   g_assert_true (gtk_widget_get_visible (popover));
   g_signal_emit_by_name (entry, "stop-search");
   app_assert_soon (!gtk_widget_get_visible (popover));

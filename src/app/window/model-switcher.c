@@ -343,6 +343,32 @@ entry_key_cb (GtkEventControllerKey *keys,
   return GDK_EVENT_STOP;
 }
 
+/* Keys of the window, such as that to quit, which do not come to it from what is open above it. */
+static gboolean
+window_key_cb (GtkEventControllerKey *keys,
+               guint key,
+               guint code,
+               GdkModifierType mods,
+               AtlModelSwitcher *self)
+{
+  GtkApplication *app =
+      gtk_window_get_application (GTK_WINDOW (gtk_widget_get_root (self->popover)));
+  g_autofree char *accel =
+      gtk_accelerator_name (key, mods & gtk_accelerator_get_default_mod_mask ());
+  g_auto (GStrv) actions = NULL;
+  g_autofree char *name = NULL;
+  g_autoptr (GVariant) target = NULL;
+
+  if ((mods & GDK_CONTROL_MASK) == 0 || app == NULL)
+    return GDK_EVENT_PROPAGATE;
+  actions = gtk_application_get_actions_for_accel (app, accel);
+  if (actions[0] == NULL || !g_action_parse_detailed_name (actions[0], &name, &target, NULL))
+    return GDK_EVENT_PROPAGATE;
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+  gtk_widget_activate_action_variant (GTK_WIDGET (self), name, target);
+  return GDK_EVENT_STOP;
+}
+
 static void
 close_cb (AtlModelSwitcher *self)
 {
@@ -455,8 +481,12 @@ static void
 atl_model_switcher_init (AtlModelSwitcher *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
+  GtkEventController *window_keys = gtk_event_controller_key_new ();
 
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_event_controller_set_propagation_phase (window_keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (window_keys, "key-pressed", G_CALLBACK (window_key_cb), self);
+  gtk_widget_add_controller (self->popover, window_keys);
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (entry_key_cb), self);
   gtk_widget_add_controller (self->entry, keys);
