@@ -327,6 +327,65 @@ test_mixed (void)
   atl_checkpoint_unref (cp);
 }
 
+/* What a folder leaves out is what its class in transformers takes. */
+static void
+test_left_out (void)
+{
+  static const struct
+  {
+    const char *type, *key;
+    double want;
+  } cases[] = {
+    { "granite", "granite.attention.scale", 1 },
+    { "granite", "granite.logit_scale", 1 },
+    { "cohere", "command-r.rope.freq_base", 5e5 },
+    { "deepseek_v3", "deepseek2.expert_weights_scale", 2.5 },
+    { "glm4_moe_lite", "deepseek2.expert_weights_scale", 1.8 },
+    { "gemma4_text", "gemma4.rope.freq_base", 1e6 },
+    { "gemma4_text", "gemma4.rope.freq_base_swa", 1e4 },
+    { "gemma4_text", "gemma4.final_logit_softcapping", 0 },
+  };
+  static const struct
+  {
+    const char *type, *key;
+    guint want;
+  } counts[] = {
+    { "qwen3_moe", "qwen3moe.expert_used_count", 8 },
+    { "qwen3_5_moe_text", "qwen35moe.expert_used_count", 8 },
+    { "lfm2_moe", "lfm2moe.expert_used_count", 4 },
+    { "gpt_oss", "gpt-oss.expert_used_count", 4 },
+    { "hunyuan_v1_moe", "hunyuan-moe.expert_used_count", 1 },
+    { "deepseek_v3", "deepseek2.expert_group_count", 8 },
+  };
+  static const char *const types[] = { "sliding_attention", "full_attention" };
+  const gsize n = G_N_ELEMENTS (cases);
+
+  for (gsize i = 0; i < n + G_N_ELEMENTS (counts); i++)
+    {
+      const char *type = i < n ? cases[i].type : counts[i - n].type;
+      AtlCheckpoint *hf = hf_make (type), *cp;
+      gboolean norm = TRUE;
+      double got = -1;
+
+      hf_add_words (hf, "layer_types", types, 2);
+      hf_add_whole (hf, "qk_nope_head_dim", 48);
+      hf_add_whole (hf, "qk_rope_head_dim", 16);
+      hf_add_whole (hf, "v_head_dim", 24);
+      cp = hf_translate_taken (hf);
+      if (i < n)
+        {
+          g_assert_true (atl_checkpoint_get_float (cp, cases[i].key, 0, 1e9, &got, NULL));
+          g_assert_cmpfloat_with_epsilon (got, cases[i].want, 1e-9 + 1e-6 * cases[i].want);
+        }
+      else
+        g_assert_cmpuint (hf_get_uint (cp, counts[i - n].key), ==, counts[i - n].want);
+      if (strcmp (type, "qwen3_moe") == 0)
+        g_assert_true (atl_checkpoint_get_bool (cp, "qwen3moe.expert_weights_norm", &norm, NULL) &&
+                       !norm);
+      atl_checkpoint_unref (cp);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -339,5 +398,6 @@ main (int argc, char **argv)
   g_test_add_func ("/hf/gemma", test_gemma);
   g_test_add_func ("/hf/latent", test_latent);
   g_test_add_func ("/hf/mixed", test_mixed);
+  g_test_add_func ("/hf/left-out", test_left_out);
   return g_test_run ();
 }

@@ -42,7 +42,7 @@ rope_type (const HfWriter *w)
       if (type != NULL)
         return type;
     }
-  return "default";
+  return strcmp (w->arch, "gemma4") == 0 ? "proportional" : "default";
 }
 
 /* Takes `values`. */
