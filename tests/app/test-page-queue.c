@@ -370,6 +370,41 @@ test_own_size (void)
   app_fixture_stop (&f);
 }
 
+/* What is being finished has no step left to rest before: the pause is for what comes next, and
+ * only a rest is called one. */
+static void
+test_pause_after (void)
+{
+  static const struct
+  {
+    const char *phase;
+    guint step, n_steps;
+    const char *shown;
+  } cases[] = {
+    { "Drawing", 1, 2, "Paused · step 1 of 2" },
+    { "Finishing", 0, 0, "Finishing · paused after that" },
+    { "Paused", 0, 0, "Paused" },
+  };
+  AtlPictureTask *task;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "a paused one", 2, 1);
+  app_create (&f);
+  app_assert_soon (atl_pictures_session_get_current (app_pictures (&f)) != NULL);
+  task = atl_pictures_session_get_current (app_pictures (&f));
+  atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      atl_picture_task_set_progress (task, cases[i].phase, cases[i].step, cases[i].n_steps, -1);
+      g_assert_nonnull (
+          app_fixture_find (f.window->images_page, GTK_TYPE_LABEL, is_of_words, cases[i].shown));
+    }
+  atl_pictures_session_set_is_paused (app_pictures (&f), FALSE);
+  app_assert_soon (app_draws_nothing (&f));
+  app_fixture_stop (&f);
+}
+
 /* A quicker quality is offered where it is one: the price's steps are not those that are chosen. */
 static void
 test_quicker (void)
@@ -428,6 +463,7 @@ main (int argc, char **argv)
   app_add_case ("/page-queue/seed-lock", test_seed_lock);
   app_add_case ("/app/page-queue/refused", test_refused);
   app_add_case ("/app/page-queue/quicker", test_quicker);
+  app_add_case ("/app/page-queue/pause-after", test_pause_after);
   app_add_case ("/app/page-queue/own-size", test_own_size);
   return app_run_pictures ();
 }

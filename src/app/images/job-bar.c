@@ -35,8 +35,15 @@ describe (AtlPictureTask *task, gboolean is_paused)
 {
   guint n_steps, step = atl_picture_task_get_step (task, &n_steps);
   double left = atl_picture_task_get_seconds_left (task);
-  GString *words = g_string_new (is_paused ? _ ("Paused") : atl_picture_task_get_phase (task));
+  gboolean rests = is_paused && !atl_picture_task_pauses_after (task);
+  GString *words = g_string_new (rests ? _ ("Paused") : atl_picture_task_get_phase (task));
 
+  if (is_paused && !rests)
+    {
+      g_string_append (words, " · ");
+      /* Translators: after "Finishing": the picture is finished first. */
+      g_string_append (words, _ ("paused after that"));
+    }
   if (n_steps > 0)
     {
       g_string_append (words, " · ");

@@ -222,6 +222,13 @@ atl_picture_task_get_phase (AtlPictureTask *self)
   return self->phase;
 }
 
+gboolean
+atl_picture_task_pauses_after (AtlPictureTask *self)
+{
+  return self->n_steps == 0 && self->fraction > 0 && !self->is_ending && !self->is_stopping &&
+         self->source == NULL && !g_str_equal (self->phase, _ ("Paused"));
+}
+
 double
 atl_picture_task_get_seconds_left (AtlPictureTask *self)
 {

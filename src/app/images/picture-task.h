@@ -62,6 +62,8 @@ void atl_picture_task_begin_stage (AtlPictureTask *self, double from, double to)
  * seconds left, negative while they are not known. */
 double atl_picture_task_get_fraction (AtlPictureTask *self);
 const char *atl_picture_task_get_phase (AtlPictureTask *self); /* borrowed */
+/* No step follows before which the engine could rest: a pause holds what comes after it. */
+gboolean atl_picture_task_pauses_after (AtlPictureTask *self);
 double atl_picture_task_get_seconds_left (AtlPictureTask *self);
 /* Between two steps: one second less is left, as far as some were. */
 void atl_picture_task_pass_second (AtlPictureTask *self);

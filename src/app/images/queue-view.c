@@ -165,7 +165,8 @@ state_words (AtlQueueView *self, AtlPictureTask *task)
   switch (atl_picture_task_get_state (task))
     {
     case ATL_TASK_RUNNING:
-      if (atl_pictures_session_get_is_paused (self->pictures))
+      if (atl_pictures_session_get_is_paused (self->pictures) &&
+          !atl_picture_task_pauses_after (task))
         return _ ("Paused");
       return atl_picture_task_get_source (task) != NULL ? _ ("Is being enlarged")
                                                         : _ ("Is being drawn");

@@ -85,7 +85,8 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
     return g_strdup (atl_session_get_load_phase (self->session));
   if (drawing (self) != NULL)
     return g_strdup_printf (
-        atl_pictures_session_get_is_paused (atl_pictures_session_get (self->session))
+        atl_pictures_session_get_is_paused (atl_pictures_session_get (self->session)) &&
+                !atl_picture_task_pauses_after (drawing (self))
             ? _ ("Paused · %d %%")
         : atl_picture_task_get_source (drawing (self)) != NULL ? _ ("Enlarging · %d %%")
                                                                : _ ("Drawing · %d %%"),
