@@ -1,4 +1,4 @@
-/* Cases of norm, group-norm and softmax. */
+/* Cases of norm and group-norm. */
 #include "op-cases-private.h"
 
 #define TOLERANCE 3e-6
@@ -52,16 +52,6 @@ build_group_norm (OpBuild *b, const OpCaseParams *p)
   op_output (b, atl_group_norm (b->graph, x, weight, bias, p->e, 1e-6f, (AtlAct) p->f));
 }
 
-static void
-build_softmax (OpBuild *b, const OpCaseParams *p)
-{
-  AtlTensor *x = atl_affine (b->graph, op_input_of (b, p->a, p->b), (float) p->c, 0.0f);
-
-  if (p->flags)
-    x = atl_slice (b->graph, x, 1, 2, p->b - 3);
-  op_output (b, atl_softmax (b->graph, x));
-}
-
 void
 op_cases_norm (void)
 {
@@ -97,16 +87,5 @@ op_cases_norm (void)
 
     for (guint i = 0; i < G_N_ELEMENTS (groups); i++)
       op_case_add (build_group_norm, &groups[i], 5e-6, 5e-6, "group-norm/%u", i);
-  }
-  {
-    static const OpCaseParams softmaxes[] = {
-      { .a = 5, .b = 1, .c = 1 },
-      { .a = 3, .b = 77, .c = 8 },
-      { .a = 9, .b = 1025, .c = 30 },
-      { .a = 4, .b = 50, .c = 3, .flags = 1 },
-    };
-
-    for (guint i = 0; i < G_N_ELEMENTS (softmaxes); i++)
-      op_case_add (build_softmax, &softmaxes[i], TOLERANCE, TOLERANCE, "softmax/%u", i);
   }
 }

@@ -26,7 +26,6 @@ static const char *const op_names[ATL_N_OPS] = {
   [ATL_OP_CONCAT] = "concat",
   [ATL_OP_CONV] = "conv",
   [ATL_OP_UPSAMPLE] = "upsample",
-  [ATL_OP_SOFTMAX] = "softmax",
   [ATL_OP_CAUSAL_CONV] = "causal-conv",
   [ATL_OP_SSM_SCAN] = "ssm-scan",
   [ATL_OP_DELTA_RULE] = "delta-rule",
@@ -394,19 +393,6 @@ atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_second)
   node->src[0] = x;
   node->p.act = act;
   node->p.gate_second = gate_second;
-  return node->dst;
-}
-
-AtlTensor *
-atl_softmax (AtlGraph *self, AtlTensor *x)
-{
-  AtlNode *node;
-
-  GRAPH_CHECK (self);
-  x = graph_as_rows (self, x);
-  GRAPH_CHECK (self);
-  node = graph_new_node (self, ATL_OP_SOFTMAX, x->n_dims, x->dim);
-  node->src[0] = x;
   return node->dst;
 }
 

@@ -195,8 +195,6 @@ AtlTensor *atl_affine (AtlGraph *self, AtlTensor *x, float a, float b);
 AtlTensor *atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_second);
 /* Parts of the same shape but for `axis`. */
 AtlTensor *atl_concat (AtlGraph *self, guint axis, guint n, AtlTensor *const *parts);
-/* Over the innermost dimension. */
-AtlTensor *atl_softmax (AtlGraph *self, AtlTensor *x);
 
 /* x [B, H, W, C] with a 4-D weight, or [B, F, H, W, C] with a 5-D (or 4-D: every frame alone)
  * weight; result has x's number of dimensions. p from zeroed params: stride (0 = 1), pad_before,

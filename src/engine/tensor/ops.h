@@ -107,9 +107,6 @@ typedef enum
    * source index = floor(i * in / out). src: x contiguous */
   ATL_OP_UPSAMPLE,
 
-  /* Softmax over the last dimension of f32 rows. src: x */
-  ATL_OP_SOFTMAX,
-
   /* The recurrent ops carry a state from one run to the next. It is kept in slots, [n, ...] with
    * i32 slots[2] = { from, to } naming which one is read and which one is written; from == to works
    * in place, from < 0 means zeros; other slots stay as they are, so that a slot is a checkpoint

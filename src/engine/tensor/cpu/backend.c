@@ -43,7 +43,6 @@ static const Op ops[ATL_N_OPS] = {
   [ATL_OP_CONCAT] = { atl_ref_concat, NULL, NULL, NULL },
   [ATL_OP_CONV] = { atl_ref_conv, NULL, atl_fast_conv, atl_fast_conv_scratch },
   [ATL_OP_UPSAMPLE] = { atl_ref_upsample, NULL, NULL, NULL },
-  [ATL_OP_SOFTMAX] = { atl_ref_softmax, NULL, atl_fast_softmax, NULL },
   [ATL_OP_CAUSAL_CONV] = { atl_ref_causal_conv, NULL, atl_fast_causal_conv,
                            atl_fast_causal_conv_scratch },
   [ATL_OP_SSM_SCAN] = { atl_ref_ssm_scan, atl_ref_recurrent_scratch, atl_fast_ssm_scan,

@@ -75,7 +75,6 @@ void atl_ref_route (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_expert_sum (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_norm (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_group_norm (AtlCpuRun *run, const AtlNode *node);
-void atl_ref_softmax (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_rope (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_store_rows (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_attention (AtlCpuRun *run, const AtlNode *node);
@@ -113,7 +112,6 @@ gsize atl_fast_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 gboolean atl_fast_norm (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_group_norm (AtlCpuRun *run, const AtlNode *node);
-gboolean atl_fast_softmax (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_rope (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_store_rows (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_binary (AtlCpuRun *run, const AtlNode *node);

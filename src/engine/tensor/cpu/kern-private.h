@@ -102,7 +102,6 @@ gboolean ATL_SIMD_NAME (atl_glu_row) (
 void ATL_SIMD_NAME (atl_binary_row) (
     AtlBinary op, const float *a, gint64 sa, const float *b, gint64 sb, gint64 n, float *out);
 void ATL_SIMD_NAME (atl_norm_row) (const AtlNormRow *m, const float *x, float *out);
-void ATL_SIMD_NAME (atl_softmax_row) (const float *x, gint64 n, float *out);
 void ATL_SIMD_NAME (atl_rope_row) (
     AtlRopePairing pairing, const float *x, const float *table, gint64 n_rot, gint64 n, float *out);
 gboolean

@@ -1,4 +1,4 @@
-/* Rows of floats: norms, softmax, rotations, elementwise operations, rows into a cache. */
+/* Rows of floats: norms, rotations, elementwise operations, rows into a cache. */
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
 
@@ -80,42 +80,6 @@ ATL_SIMD_NAME (atl_norm_row) (const AtlNormRow *m, const float *x, float *out)
       else
         vf_store_some (out + i, left, v);
     }
-}
-
-/* --- softmax --- */
-
-void
-ATL_SIMD_NAME (atl_softmax_row) (const float *x, gint64 n, float *out)
-{
-  vf most = vf_set1 (-INFINITY);
-  vf total = vf_set1 (0.0f);
-  float largest;
-  float rest = 0.0f;
-  float factor;
-  gint64 i;
-
-  for (i = 0; i + VW <= n; i += VW)
-    most = vf_max (most, vf_load (x + i));
-  largest = vf_largest (most);
-  for (; i < n; i++)
-    largest = MAX (largest, x[i]);
-  for (i = 0; i + VW <= n; i += VW)
-    {
-      vf e = vf_exp (vf_load (x + i) - largest);
-
-      total += e;
-      vf_store (out + i, e);
-    }
-  for (; i < n; i++)
-    {
-      out[i] = expf (x[i] - largest);
-      rest += out[i];
-    }
-  factor = 1.0f / (vf_sum (total) + rest);
-  for (i = 0; i + VW <= n; i += VW)
-    vf_store (out + i, vf_load (out + i) * factor);
-  for (; i < n; i++)
-    out[i] *= factor;
 }
 
 /* --- rope --- */

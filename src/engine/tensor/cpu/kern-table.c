@@ -27,7 +27,6 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .glu_row = ATL_SIMD_NAME (atl_glu_row),
   .binary_row = ATL_SIMD_NAME (atl_binary_row),
   .norm_row = ATL_SIMD_NAME (atl_norm_row),
-  .softmax_row = ATL_SIMD_NAME (atl_softmax_row),
   .rope_row = ATL_SIMD_NAME (atl_rope_row),
   .store_cache_row = ATL_SIMD_NAME (atl_store_cache_row),
   .conv_row = ATL_SIMD_NAME (atl_conv_row),

@@ -414,7 +414,6 @@ typedef struct
   void (*binary_row) (
       AtlBinary op, const float *a, gint64 sa, const float *b, gint64 sb, gint64 n, float *out);
   void (*norm_row) (const AtlNormRow *m, const float *x, float *out);
-  void (*softmax_row) (const float *x, gint64 n, float *out);
   void (*rope_row) (AtlRopePairing pairing,
                     const float *x,
                     const float *table,

@@ -1,4 +1,4 @@
-/* Reference of the normalisations: norm, group-norm, softmax. Sums are taken in double. */
+/* Reference of the normalisations: norm, group-norm. Sums are taken in double. */
 #include <math.h>
 
 #include "engine/tensor/cpu/act.h"
@@ -172,54 +172,4 @@ atl_ref_group_norm (AtlCpuRun *run, const AtlNode *node)
   m.n_positions = atl_tensor_n_elems (x) / x->dim[0] / m.channels;
   m.per_group = m.channels / node->p.groups;
   atl_pool_run (run->pool, x->dim[0] * node->p.groups, group_norm_chunk, &m);
-}
-
-/* --- softmax --- */
-
-typedef struct
-{
-  const float *x;
-  gint64 n, dim, x_stride;
-  float *dst;
-  gint64 per_chunk;
-} Softmax;
-
-static void
-softmax_chunk (gconstpointer args, guint chunk, guint worker)
-{
-  const Softmax *m = args;
-  gint64 first = chunk * m->per_chunk;
-
-  for (gint64 row = first; row < MIN (first + m->per_chunk, m->n); row++)
-    {
-      const float *x = m->x + row * m->x_stride;
-      float *out = m->dst + row * m->dim;
-      float largest = -INFINITY;
-      double sum = 0.0;
-
-      for (gint64 i = 0; i < m->dim; i++)
-        largest = MAX (largest, x[i]);
-      for (gint64 i = 0; i < m->dim; i++)
-        {
-          out[i] = expf (x[i] - largest);
-          sum += out[i];
-        }
-      for (gint64 i = 0; i < m->dim; i++)
-        out[i] = (float) (out[i] / sum);
-    }
-}
-
-void
-atl_ref_softmax (AtlCpuRun *run, const AtlNode *node)
-{
-  const AtlTensor *x = node->src[0];
-  Softmax m = {
-    .x = atl_cpu_f32 (run, x),
-    .dim = x->dim[x->n_dims - 1],
-    .dst = atl_tensor_host (node->dst),
-  };
-
-  atl_cpu_f32_rows (x, &m.n, &m.x_stride);
-  m.per_chunk = atl_cpu_chunk_items (run, m.n, 2048 / m.dim + 1);
-  atl_pool_run (run->pool, (m.n + m.per_chunk - 1) / m.per_chunk, softmax_chunk, &m);
 }

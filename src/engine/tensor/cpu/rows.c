@@ -1,4 +1,4 @@
-/* The fast forms of norm, group-norm, softmax, rope and store-rows. */
+/* The fast forms of norm, group-norm, rope and store-rows. */
 #include <math.h>
 #include <string.h>
 
@@ -216,44 +216,6 @@ atl_fast_group_norm (AtlCpuRun *run, const AtlNode *node)
   for (gint64 c = 0; c < m.channels; c++)
     m.shift[c] = bias != NULL ? bias[c] : 0.0f;
   atl_pool_run (run->pool, n_chunks, normalise_chunk, &m);
-  return TRUE;
-}
-
-/* --- softmax --- */
-
-typedef struct
-{
-  const AtlCpuKernels *kernels;
-  const float *x;
-  gint64 n, dim, x_stride;
-  float *dst;
-  gint64 per_chunk;
-} Softmax;
-
-static void
-softmax_chunk (gconstpointer args, guint chunk, guint worker)
-{
-  const Softmax *m = args;
-  gint64 first = chunk * m->per_chunk;
-
-  for (gint64 r = first; r < MIN (first + m->per_chunk, m->n); r++)
-    m->kernels->softmax_row (m->x + r * m->x_stride, m->dim, m->dst + r * m->dim);
-}
-
-gboolean
-atl_fast_softmax (AtlCpuRun *run, const AtlNode *node)
-{
-  const AtlTensor *x = node->src[0];
-  Softmax m = {
-    .kernels = run->cpu->kernels,
-    .x = atl_cpu_f32 (run, x),
-    .dim = x->dim[x->n_dims - 1],
-    .dst = atl_tensor_host (node->dst),
-  };
-
-  atl_cpu_f32_rows (x, &m.n, &m.x_stride);
-  m.per_chunk = atl_cpu_chunk_items (run, m.n, 8192 / m.dim + 1);
-  atl_pool_run (run->pool, (m.n + m.per_chunk - 1) / m.per_chunk, softmax_chunk, &m);
   return TRUE;
 }
 

@@ -26,7 +26,6 @@ static const AtlClOp *const ops[ATL_N_OPS] = {
   [ATL_OP_CONCAT] = &atl_cl_op_concat,
   [ATL_OP_CONV] = &atl_cl_op_conv,
   [ATL_OP_UPSAMPLE] = &atl_cl_op_upsample,
-  [ATL_OP_SOFTMAX] = &atl_cl_op_softmax,
   [ATL_OP_CAUSAL_CONV] = &atl_cl_op_causal_conv,
   [ATL_OP_SSM_SCAN] = &atl_cl_op_recurrence,
   [ATL_OP_DELTA_RULE] = &atl_cl_op_recurrence,

@@ -1,4 +1,4 @@
-/* Norms and softmax: host side of kernels/norm.cl. */
+/* Norms: host side of kernels/norm.cl. */
 #define G_LOG_DOMAIN "atl-opencl"
 
 #include "engine/tensor/opencl/op.h"
@@ -80,36 +80,6 @@ norm_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error
 }
 
 const AtlClOp atl_cl_op_norm = { norm_supports, NULL, norm_run };
-
-/* --- Softmax --- */
-
-static gboolean
-softmax_supports (const AtlOpencl *cl, const AtlNode *node)
-{
-  gint64 n, stride;
-
-  return atl_cl_is_rows (node->src[0], &n, &stride) && atl_tensor_is_contiguous (node->dst) &&
-         atl_cl_fits (node->dst->dim[node->dst->n_dims - 1]);
-}
-
-static gboolean
-softmax_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error)
-{
-  gint64 n_rows, stride;
-  AtlClCall call;
-
-  atl_tensor_rows (node->src[0], &n_rows, &stride);
-  if (!atl_cl_call_begin (&call, cl, ATL_CL_NORM, 0, "softmax", error))
-    return FALSE;
-  atl_cl_arg_tensor (&call, node->src[0], sizeof (float));
-  atl_cl_arg_ulong (&call, (guint64) stride);
-  atl_cl_arg_tensor (&call, node->dst, sizeof (float));
-  atl_cl_arg_uint (&call, (guint64) node->dst->dim[node->dst->n_dims - 1]);
-  atl_cl_arg_uint (&call, (guint64) n_rows);
-  return atl_cl_call_groups (&call, (guint64) n_rows, 1, 1, error);
-}
-
-const AtlClOp atl_cl_op_softmax = { softmax_supports, NULL, softmax_run };
 
 /* --- Group norm --- */
 

@@ -22,7 +22,7 @@ typedef struct
 extern const AtlClOp atl_cl_op_embed, atl_cl_op_linear, atl_cl_op_expert_linear; /* linear.c */
 extern const AtlClOp atl_cl_op_conv;                                             /* conv.c */
 extern const AtlClOp atl_cl_op_attention;                                        /* attention.c */
-extern const AtlClOp atl_cl_op_norm, atl_cl_op_group_norm, atl_cl_op_softmax;    /* norm.c */
+extern const AtlClOp atl_cl_op_norm, atl_cl_op_group_norm;                       /* norm.c */
 extern const AtlClOp atl_cl_op_rope, atl_cl_op_store_rows, atl_cl_op_reorder;    /* rows.c */
 extern const AtlClOp atl_cl_op_causal_conv, atl_cl_op_recurrence;                /* recurrent.c */
 extern const AtlClOp atl_cl_op_route, atl_cl_op_expert_sum;                      /* route.c */

@@ -1,4 +1,4 @@
-// Normalisations and softmax over rows; group norm.
+// Normalisations over rows; group norm.
 
 // One work-group per row; work-item t owns elements t, t + WG, ... The variance is a second pass over
 // the row, around its mean: no cancellation. `vector_rows`: weight and bias are [vector_rows, dim] and
@@ -53,30 +53,6 @@
 
 NORM (64)
 NORM (256)
-
-// One work-group per row.
-__kernel __attribute__ ((reqd_work_group_size (256, 1, 1))) void
-softmax (__global const float *x, ulong x_off, ulong x_stride, __global float *dst, ulong dst_off,
-         uint dim, uint n_rows)
-{
-  __local float buffer[256];
-  const uint t = get_local_id (0);
-  const uint row = get_group_id (0);
-  float m = -INFINITY, sum = 0.0f;
-
-  if (row >= n_rows)
-    return;
-  __global const float *p = x + x_off + row * x_stride;
-  __global float *q = dst + dst_off + (ulong) row * dim;
-  for (uint i = t; i < dim; i += 256)
-    m = fmax (m, p[i]);
-  m = max_over (m, 256, buffer);
-  for (uint i = t; i < dim; i += 256)
-    sum += exp (p[i] - m);
-  sum = sum_over (sum, 256, buffer);
-  for (uint i = t; i < dim; i += 256)
-    q[i] = exp (p[i] - m) / sum;
-}
 
 // Group norm in two launches. x [batch, pixels, channels]; a group is `width` neighbouring channels.
 // The pixels of one (batch, group) are cut into `n_chunks` of `chunk` pixels: group id 0 = chunk,
