@@ -394,6 +394,46 @@ has_link (GtkWidget *widget, gconstpointer data)
 }
 
 /* Tab alone reaches the links of an answer, else the answer as a whole, and what comes after. */
+static gboolean
+says_part (GtkWidget *label, gconstpointer words)
+{
+  return strstr (gtk_label_get_text (GTK_LABEL (label)), words) != NULL;
+}
+
+static gboolean
+is_text (GtkWidget *window, const char *wanted)
+{
+  g_autofree char *text = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+
+  return g_str_equal (text, wanted);
+}
+
+/* The text of a file that is dropped on the notebook comes to the cursor; of what is none a
+ * sentence tells. */
+static void
+test_notebook_drop (void)
+{
+  AppFixture f;
+  GtkWidget *window;
+  g_autofree char *file = NULL, *picture = NULL;
+
+  app_fixture_start (&f);
+  window = atl_notebook_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  atl_notebook_window_set_text (ATL_NOTEBOOK_WINDOW (window), "");
+  file = g_build_filename (f.dir, "beginning.txt", NULL);
+  picture = g_build_filename (f.dir, "picture.png", NULL);
+  g_assert_true (g_file_set_contents (file, "It was a dark night.", -1, NULL));
+  g_assert_true (g_file_set_contents (picture, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, NULL));
+  g_assert_true (app_drop (window, 50, 100, (const char *const *) &file, 1));
+  app_assert_soon (is_text (window, "It was a dark night."));
+  g_assert_true (app_drop (window, 50, 100, (const char *const *) &picture, 1));
+  app_assert_soon (app_fixture_find (window, GTK_TYPE_LABEL, says_part, "picture.png") != NULL);
+  g_assert_true (is_text (window, "It was a dark night."));
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
 static void
 test_compare_keyboard (void)
 {
@@ -454,6 +494,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/tools/notebook", test_notebook);
   g_test_add_func ("/app/tools/notebook-idle", test_notebook_idle);
   g_test_add_func ("/app/tools/notebook-line-ends", test_line_ends);
+  g_test_add_func ("/app/tools/notebook-drop", test_notebook_drop);
   g_test_add_func ("/app/tools/compare-keyboard", test_compare_keyboard);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/chat/attachment.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/notebook/token-tags.h"
@@ -392,6 +393,38 @@ key_cb (GtkEventControllerKey *controller,
   return GDK_EVENT_STOP;
 }
 
+/* --- Dropped files --- */
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlNotebookWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  AtlContentKind kind;
+  AtlAttachment *file = atl_attachment_read_finish (result, &kind, &error);
+
+  if (self->session == NULL || file == NULL)
+    {
+      if (self->session != NULL)
+        say (self, error->message);
+    }
+  else
+    gtk_text_buffer_insert_interactive_at_cursor (
+        get_buffer (self), file->text, -1,
+        gtk_text_view_get_editable (GTK_TEXT_VIEW (self->text_view)));
+  if (file != NULL)
+    atl_attachment_unref (file);
+}
+
+/* Their text comes to the cursor. */
+static gboolean
+drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlNotebookWindow *self)
+{
+  for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
+    atl_attachment_read_async (l->data, NULL, read_cb, g_object_ref (self));
+  return TRUE;
+}
+
 /* --- Settings --- */
 
 static void
@@ -484,6 +517,7 @@ static void
 atl_notebook_window_init (AtlNotebookWindow *self)
 {
   GtkEventController *key_controller = gtk_event_controller_key_new ();
+  GtkDropTarget *drop = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
 
   atl_chat_params_init (&self->params);
   self->params.max_tokens = DEFAULT_TOKENS;
@@ -495,6 +529,9 @@ atl_notebook_window_init (AtlNotebookWindow *self)
   gtk_event_controller_set_propagation_phase (key_controller, GTK_PHASE_CAPTURE);
   g_signal_connect (key_controller, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), key_controller);
+  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (drop), GTK_PHASE_CAPTURE);
+  g_signal_connect (drop, "drop", G_CALLBACK (drop_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (drop));
   g_signal_connect_swapped (get_buffer (self), "changed", G_CALLBACK (changed_cb), self);
   self->tokens = atl_token_tags_new (get_buffer (self));
   gtk_widget_set_has_tooltip (self->text_view, TRUE);
