@@ -1,5 +1,6 @@
 /* Chats that are too long for their model, and the ones that go on where they end; without a model:
- * answers are fed to the conversation as the engine's job would feed them. */
+ * answers are fed to the conversation as the engine's job would feed them. And several at a time.
+ */
 #include "app-steps.h"
 
 #include "app/chat/attached-files.h"
@@ -206,6 +207,43 @@ test_refused_question (void)
   app_fixture_stop (&f);
 }
 
+static guint
+count_spinners (GtkWidget *widget)
+{
+  guint n = GTK_IS_SPINNER (widget) && gtk_widget_get_mapped (widget) ? 1 : 0;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    n += count_spinners (child);
+  return n;
+}
+
+/* Each chat that is being answered shows so in the list. */
+static void
+test_several_answers (void)
+{
+  AppFixture f;
+  AtlConversation *chats[2];
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < 2; i++)
+    {
+      gint64 id = app_fixture_add_chat (&f, i == 0 ? "First" : "Second", "Why?", "So.", NULL, NULL);
+
+      chats[i] = atl_session_open_conversation (f.session, id);
+      app_begin_turn (chats[i], "And then?");
+    }
+  atl_session_emit_chats_changed (f.session);
+  app_assert_soon (count_spinners (f.window->chat_list) == 2);
+  atl_conversation_answer_finish (chats[0], &(AtlChatStats){ .stop_reason = (char *) "eos" });
+  app_assert_soon (count_spinners (f.window->chat_list) == 1);
+  atl_conversation_answer_finish (chats[1], &(AtlChatStats){ .stop_reason = (char *) "eos" });
+  app_assert_soon (count_spinners (f.window->chat_list) == 0);
+  g_object_unref (chats[0]);
+  g_object_unref (chats[1]);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -215,5 +253,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/follow-up/files", test_follow_up_files);
   g_test_add_func ("/app/follow-up/failed-context", test_failed_context);
   g_test_add_func ("/app/follow-up/refused-question", test_refused_question);
+  g_test_add_func ("/app/follow-up/several-answers", test_several_answers);
   return g_test_run ();
 }

@@ -84,7 +84,6 @@ refresh (AtlChatList *self)
 {
   AtlStore *store = atl_session_get_store (self->session);
   const char *query = get_query (self);
-  AtlConversation *running = atl_session_get_running (self->session);
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) lines = *query ? atl_chat_entries_search (store, query, &error)
                                        : atl_chat_entries_list (store, &error);
@@ -94,11 +93,11 @@ refresh (AtlChatList *self)
       atl_session_emit_notice (self->session, error->message);
       return;
     }
-  for (guint i = 0; running != NULL && i < lines->len; i++)
+  for (guint i = 0; i < lines->len; i++)
     {
       AtlChatEntry *entry = g_ptr_array_index (lines, i);
       entry->is_running =
-          entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == atl_conversation_get_chat_id (running);
+          entry->kind == ATL_CHAT_ENTRY_CHAT && atl_session_is_answering (self->session, entry->id);
     }
   show_lines (self, lines);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack), lines->len > 0 ? "list"

@@ -54,6 +54,15 @@ atl_session_get_running (AtlSession *self)
   return self->running->len > 0 ? g_ptr_array_index (self->running, 0) : NULL;
 }
 
+gboolean
+atl_session_is_answering (AtlSession *self, gint64 chat_id)
+{
+  for (guint i = 0; i < self->running->len; i++)
+    if (atl_conversation_get_chat_id (self->running->pdata[i]) == chat_id)
+      return TRUE;
+  return FALSE;
+}
+
 /* --- Attached files --- */
 
 static void

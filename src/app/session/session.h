@@ -121,8 +121,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSessionLoad, atl_session_load_clear)
 AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id);
 /* For conversations: keeps `conversation` alive while it is answering, and finds it by its id. */
 void atl_session_conversation_changed (AtlSession *self, AtlConversation *conversation);
-/* The running conversation, or NULL; borrowed. */
+/* A running conversation, or NULL; borrowed. Several may run at a time. */
 AtlConversation *atl_session_get_running (AtlSession *self);
+gboolean atl_session_is_answering (AtlSession *self, gint64 chat_id);
 
 /* The files attached to the message that is being written in a chat (0: the new chat), on disk a
  * moment after each change; borrowed. */
