@@ -11,7 +11,8 @@
 struct _AtlPulseThread
 {
   GDBusConnection *connection;
-  GThread *thread;
+  GThread *thread;        /* (nullable) where none could be begun the main loop answers */
+  AtlIpcPulse1 *skeleton; /* (owned) */
   GMainContext *context;
   GMainLoop *loop;
   GSource *stamper; /* on the main loop */
@@ -50,25 +51,30 @@ ping_cb (AtlIpcPulse1 *skeleton,
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
+/* Calls are delivered to the context that is the default while exporting. */
+static void
+export_pulse (AtlPulseThread *self)
+{
+  self->skeleton = atl_ipc_pulse1_skeleton_new ();
+  g_signal_connect (self->skeleton, "handle-ping", G_CALLBACK (ping_cb), self);
+  g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), self->connection,
+                                    ATL_ENGINE_PATH, NULL);
+}
+
 static gpointer
 pulse_main (gpointer data)
 {
   AtlPulseThread *self = data;
-  g_autoptr (AtlIpcPulse1) skeleton = NULL;
 
-  /* Calls are delivered to the context that is the default while exporting. */
   g_main_context_push_thread_default (self->context);
-  skeleton = atl_ipc_pulse1_skeleton_new ();
-  g_signal_connect (skeleton, "handle-ping", G_CALLBACK (ping_cb), self);
-  g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (skeleton), self->connection,
-                                    ATL_ENGINE_PATH, NULL);
+  export_pulse (self);
   g_mutex_lock (&self->mutex);
   self->is_exported = TRUE;
   g_cond_signal (&self->cond);
   g_mutex_unlock (&self->mutex);
 
   g_main_loop_run (self->loop);
-  g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (skeleton));
+  g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->skeleton));
   g_main_context_pop_thread_default (self->context);
   return NULL;
 }
@@ -88,7 +94,13 @@ atl_pulse_thread_new (GDBusConnection *connection)
   g_source_set_callback (self->stamper, stamp_cb, self, NULL);
   g_source_attach (self->stamper, g_main_context_get_thread_default ());
 
-  self->thread = g_thread_new ("pulse", pulse_main, self);
+  self->thread = g_thread_try_new ("pulse", pulse_main, self, NULL);
+  if (self->thread == NULL)
+    {
+      /* What is asked next is refused in words for the same lack, and this program goes on. */
+      export_pulse (self);
+      return self;
+    }
   g_mutex_lock (&self->mutex);
   while (!self->is_exported)
     g_cond_wait (&self->cond, &self->mutex);
@@ -106,16 +118,21 @@ quit_cb (gpointer user_data)
 void
 atl_pulse_thread_free (AtlPulseThread *self)
 {
-  g_autoptr (GSource) source = NULL;
-
   if (self == NULL)
     return;
   g_source_destroy (self->stamper);
   g_source_unref (self->stamper);
-  source = g_idle_source_new ();
-  g_source_set_callback (source, quit_cb, self->loop, NULL);
-  g_source_attach (source, self->context);
-  g_thread_join (self->thread);
+  if (self->thread != NULL)
+    {
+      g_autoptr (GSource) source = g_idle_source_new ();
+
+      g_source_set_callback (source, quit_cb, self->loop, NULL);
+      g_source_attach (source, self->context);
+      g_thread_join (self->thread);
+    }
+  else
+    g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->skeleton));
+  g_object_unref (self->skeleton);
   g_main_loop_unref (self->loop);
   g_main_context_unref (self->context);
   g_object_unref (self->connection);

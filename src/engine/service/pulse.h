@@ -1,4 +1,5 @@
-/* The engine's heartbeat: a thread that answers Pulse1.Ping and does nothing else.
+/* The engine's heartbeat: a thread that answers Pulse1.Ping and does nothing else. Where the system
+ * has no thread left the main loop answers.
  *
  * Threading: create and free on the main thread.
  */
