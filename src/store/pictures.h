@@ -1,8 +1,8 @@
 /* Pictures that were made, edited, enlarged or taken in: where each file is and its whole recipe.
  *
- *   AtlPictureRow row = { .path = path, .width = 512, .height = 512, .prompt = "a fox", .seed = 7
- * }; gint64 id = atl_store_picture_add (store, &row, &error); g_autoptr (GArray) fox =
- * atl_store_picture_list (store, "fox", FALSE, &error);
+ *   AtlPictureRow row = { .path = path, .width = 512, .height = 512, .prompt = "a fox" };
+ *   gint64 id = atl_store_picture_add (store, &row, &error);
+ *   g_autoptr (GArray) foxes = atl_store_picture_list (store, "fox", FALSE, &error);
  *
  * The pixels are the files'; a row may name a file that is gone, and a file may have no row yet
  * (its process was killed between writing the one and the other). Deleting and undo are trash.h's,

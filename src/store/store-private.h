@@ -1,8 +1,9 @@
 /* What the files of src/store share: the handle, cached statements, transactions, errors.
  *
- *   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "UPDATE chats SET pinned = ?1 WHERE id = ?2",
- * error); if (stmt == NULL || !atl_db_run (self, stmt, "pinning the chat", error, "ii", pinned,
- * id)) ...
+ *   static const char sql[] = "UPDATE chats SET pinned = ?1 WHERE id = ?2";
+ *   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, sql, error);
+ *
+ *   return stmt != NULL && atl_db_run (self, stmt, "pinning the chat", error, "ii", pinned, id);
  *
  * Threading: that of the handle.
  */

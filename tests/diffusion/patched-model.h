@@ -2,7 +2,8 @@
  *
  *   g_autofree char *folder = patched_model_copy (small_model_folder ("sd15"));
  *   patched_model_fill (folder, "vae/diffusion_pytorch_model.safetensors",
- * "decoder.conv_out.weight", NAN); patched_model_remove (folder);
+ *                       "decoder.conv_out.weight", NAN);
+ *   patched_model_remove (folder);
  */
 #pragma once
 

@@ -2,8 +2,8 @@
  * main thread while somebody looks.
  *
  *   AtlThumbnails *thumbnails = atl_thumbnails_new (client, NULL);
- *   atl_thumbnails_want (thumbnails, item, path);   // when a tile shows it: texture or state
- * follow atl_thumbnails_forget (thumbnails, item);       // when none does any more
+ *   atl_thumbnails_want (thumbnails, item, path);    a tile shows it: texture or state follow
+ *   atl_thumbnails_forget (thumbnails, item);        none does any more
  *
  * Pictures are decoded by the engine, behind its sandbox; only files that were written here are
  * decoded here. What was asked for last comes first. At most ATL_THUMBNAILS_KEPT stay in memory,

@@ -6,8 +6,8 @@
  *
  * Signals:
  *   "changed"  what is being copied, or how far it is, changed
- *   "lora"     (char *path, AtlModelInfo *) one was brought where pictures are made; TRUE: it is
- * used
+ *   "lora"     (char *path, AtlModelInfo *) one was brought where pictures are made; TRUE where
+ *              it is used
  *
  * Threading: the main thread.
  */

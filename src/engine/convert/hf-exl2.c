@@ -1,8 +1,10 @@
 /* EXL2, ExLlamaV2's own form: each group of inputs has a number of bits of its own.
  *
- *   q_weight    i32 [words, out]: per group, from row q_groups[2 g + 1] on, a stream of q_groups[2
- * g] bits down each column, lowest first q_scale     i32 [groups, out / 8]: nibble k of a word
- * belongs to output 8 w + k q_scale_max f16 [groups] q_groups    i16 [2 groups]: bits, first word
+ *   q_weight    i32 [words, out]: per group, from row q_groups[2 g + 1] on, a stream of
+ *               q_groups[2 g] bits down each column, lowest first
+ *   q_scale     i32 [groups, out / 8]: nibble k of word w belongs to output 8 w + k
+ *   q_scale_max f16 [groups]
+ *   q_groups    i16 [2 groups]: bits, first word
  *   q_invperm   i32 (or i16) [in]: where each input stands in the streams; or q_perm, the other way
  *
  *   w[o, i] = (q - 2^(bits - 1)) * (nibble + 1)^2 / 256 * max

@@ -2,10 +2,13 @@
  *
  *   GPTQ   qweight i32 [in * bits / 32, out]: a stream of bits down each column, lowest first
  *          qzeros  i32 [groups, out * bits / 32]: z - 1 as a stream along each row (z in "gptq_v2")
- *          scales  f16 [groups, out]; g_idx i32 [in], the group of each input (act-order: any
- * order) (AutoGPTQ, auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py) AWQ    qweight i32 [in, out /
- * 8], qzeros i32 [groups, out / 8]: nibble k of a word belongs to output 0 2 4 6 1 3 5 7 [k];
- * scales f16 [groups, out]; z as it is (AutoAWQ, awq/utils/packing_utils.py) compressed-tensors
+ *          scales  f16 [groups, out]
+ *          g_idx   i32 [in], the group of each input (act-order: any order)
+ *          (AutoGPTQ, auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py)
+ *   AWQ    qweight i32 [in, out / 8], qzeros i32 [groups, out / 8]: nibble k of a word belongs to
+ *          output 0 2 4 6 1 3 5 7 [k]; scales f16 [groups, out]; z as it is
+ *          (AutoAWQ, awq/utils/packing_utils.py)
+ *   compressed-tensors
  *          weight_packed i32 [out, in * bits / 32], weight_scale [out, groups], weight_zero_point
  *          i32 [out * bits / 32, groups] or the middle of the range; or weight i8 [out, in] and
  *          weight_zero_point i8 [out, groups]

@@ -6,8 +6,8 @@
  *
  *   qweight i8 [out, in / 2]; wscales f16 or bf16, one for 64 inputs (codes -8 … 7), or f8 e4m3,
  *   one for 16 (codes are e2m1), then also wcscales [out] and wtscale [1] or one of them
- *   smooth [in], bias [out], lora_down [in, rank], lora_up [out, rank] (smooth_factor, proj_down
- * and proj_up in newer files)
+ *   smooth [in], bias [out], lora_down [in, rank], lora_up [out, rank]
+ *   (smooth_factor, proj_down and proj_up in newer files)
  *
  * A row's scales, smoothing and bias stand in groups of 16: 0 1 8 9 2 3 10 11 4 5 12 13 6 7 14 15.
  *

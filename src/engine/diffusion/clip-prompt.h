@@ -1,8 +1,9 @@
 /* A weighted prompt for CLIP text encoders: read by one of two programs' rules and cut into chunks
  * of 77 tokens.
  *
- *   AtlClipPrompt *p = atl_clip_prompt_new (tokenizer, "a (red:1.3) fox", ATL_PROMPT_A1111, -1,
- * &e); p->n_chunks, p->ids[chunk * 77 + i], p->weights[chunk * 77 + i]
+ *   AtlClipPrompt *p =
+ *       atl_clip_prompt_new (tokenizer, "a (red:1.3) fox", ATL_PROMPT_A1111, -1, &error);
+ *   p->n_chunks, p->ids[chunk * 77 + i], p->weights[chunk * 77 + i]
  *
  * A1111: ( ) times 1.1, [ ] over 1.1, (x:1.3) times 1.3, nested factors multiply, a backslash takes
  * the meaning from what follows, BREAK ends a chunk; runs of one weight are tokenised apart; where

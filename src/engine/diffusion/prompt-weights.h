@@ -2,10 +2,12 @@
  * rules:
  *
  *   A1111:   hidden *= weight, token by token; then the whole chunk *= mean(before) / mean(after)
- *   ComfyUI: hidden = (hidden - empty) * weight + empty, where weight != 1; `empty` are the hidden
- * states of the empty prompt at the same position
+ *   ComfyUI: hidden = (hidden - empty) * weight + empty, where weight != 1
+ *            `empty` are the hidden states of the empty prompt at the same position
  *
- * Sources: AUTOMATIC1111 sd_emphasis.py ("Original"), ComfyUI sd1_clip.py. Pure functions.
+ * Sources: AUTOMATIC1111 sd_emphasis.py ("Original"), ComfyUI sd1_clip.py.
+ *
+ * Threading: pure functions.
  */
 #pragma once
 

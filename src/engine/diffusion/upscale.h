@@ -2,8 +2,10 @@
  *
  *   g_autoptr (AtlUpscaler) up = atl_upscaler_open (maps, names, n, &error);
  *   atl_upscaler_use (up, backends, n_backends);
- *   AtlUpscaleRequest request = { .pixels = rgb, .width = w, .height = h, .channels = 3, .factor =
- * 2 }; guint8 *larger = atl_upscaler_run (up, &request, &width, &height, NULL, &error);
+ *   AtlUpscaleRequest request = {
+ *     .pixels = rgb, .width = w, .height = h, .channels = 3, .factor = 2
+ *   };
+ *   guint8 *larger = atl_upscaler_run (up, &request, &width, &height, NULL, &error);
  *
  * A picture is computed in tiles that overlap, so that memory does not grow with it; a factor that
  * the network does not have comes of its own by resampling. Transparency is resampled.

@@ -1,8 +1,9 @@
 /* Grammars that constrain what a model may write: GBNF, and JSON schemas.
  *
  *   g_autoptr (AtlGrammar) grammar = atl_grammar_new_gbnf ("root ::= [0-9]+", "root", error);
- *   g_autoptr (AtlGrammarVocab) vocab = atl_grammar_vocab_new (n_tokens, piece, data, ends,
- * n_ends); g_autoptr (AtlGrammarMatcher) matcher = atl_grammar_matcher_new (grammar, vocab);
+ *   g_autoptr (AtlGrammarVocab) vocab =
+ *       atl_grammar_vocab_new (n_tokens, piece, data, ends, n_ends);
+ *   g_autoptr (AtlGrammarMatcher) matcher = atl_grammar_matcher_new (grammar, vocab);
  *   AtlSamplerConstraint constraint = atl_grammar_matcher_constraint (matcher);
  *   atl_sampler_set_constraint (sampler, &constraint);
  *   ...

@@ -1,4 +1,7 @@
-/* What the multistep solvers share: their tables and their updates. */
+/* What the multistep solvers share: their tables and their updates.
+ *
+ * Threading: as schedule.h.
+ */
 #pragma once
 
 #include "engine/schedules/schedule-private.h"

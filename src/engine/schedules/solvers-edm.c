@@ -1,6 +1,8 @@
 /* Models in the form of Karras et al. 2022 (Playground 2.5): x = clean + sigma * noise, and
+ *
  *   clean = sd^2 / (sigma^2 + sd^2) x +- sigma sd / sqrt (sigma^2 + sd^2) output
- * (+ for epsilon, - for v), the model is told log sigma / 4 and sees x / sqrt (sigma^2 + sd^2).
+ *
+ * (+ for epsilon, - for v). The model is told log sigma / 4 and sees x / sqrt (sigma^2 + sd^2).
  *
  * Source: diffusers 0.42.1 EDMEulerScheduler, EDMDPMSolverMultistepScheduler.
  */

@@ -1,7 +1,8 @@
 /* Solvers of models distilled to a few steps, on every k-th timestep of the training table.
  *
  *   LCM   consistency: clean sample blended with x by c_skip, c_out of the timestep, then noised
- * again TCD   to a timestep below the next one, then noised up to it; eta mixes
+ *         again
+ *   TCD   to a timestep below the next one, then noised up to it; eta mixes
  *
  * Source: diffusers 0.42.1 LCMScheduler (Luo et al. 2023), TCDScheduler (Zheng et al. 2024).
  */

@@ -2,9 +2,10 @@
  *
  *   UniPC (Zhao et al. 2023): a predictor of order p, and before the next step a corrector that
  *     redoes the last one with the output at its end. With r_k = (lambda_k - lambda_0) / h, the
- *     weights rho solve  sum_k rho_k r_k^(i-1) = phi_(i+1)(h) i! / B(h),  B = h (bh1), e^h - 1
- * (bh2). DEIS (Zhang & Chen 2022) in log rho: polynomials of log rho through the last noises,
- * integrated.
+ *     weights rho solve
+ *       sum_k rho_k r_k^(i-1) = phi_(i+1)(h) i! / B(h),   B = h (bh1), e^h - 1 (bh2)
+ *   DEIS (Zhang & Chen 2022) in log rho: polynomials of log rho through the last noises,
+ *     integrated.
  *
  * Source: diffusers 0.42.1 UniPCMultistepScheduler, DEISMultistepScheduler.
  */

@@ -1,9 +1,10 @@
 /* Solvers that call the denoiser twice a step, on x = clean + sigma * noise.
  *
  *   Heun     Euler to sigma', then the mean of both slopes from the beginning of the step
- *   DPM2     Euler to the geometric mean of both sigmas, its slope from the beginning; ancestral:
- * to the down part of sigma', then up * noise DPM++    SDE: an ancestral step to the geometric
- * mean, then one from the beginning with the clean sample found there
+ *   DPM2     Euler to the geometric mean of both sigmas, its slope from the beginning;
+ *            ancestral: to the down part of sigma', then up * noise
+ *   DPM++    SDE: an ancestral step to the geometric mean, then one from the beginning with the
+ *            clean sample found there
  *
  * The last step is a single one. Source: diffusers 0.42.1 HeunDiscreteScheduler,
  * KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler, DPMSolverSDEScheduler.

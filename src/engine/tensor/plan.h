@@ -12,6 +12,8 @@
  * falls back to the host backend, which is always last in the list and supports everything;
  * atl_plan_fallbacks says so in words. Values that cross are copied once.
  * A plan is replayed any number of times.
+ *
+ * Threading: one thread at a time, and one plan at a time on a backend.
  */
 #pragma once
 

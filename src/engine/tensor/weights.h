@@ -7,6 +7,8 @@
  *
  * Like the graph builder it remembers the first mistake: `atl_weights_check` reports it at the end
  * of the table.
+ *
+ * Threading: one thread at a time.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /* The parts of a tokenizer.json beside its model: normalizer, pre_tokenizer, post_processor and
  * decoder. A part of a kind unknown here is ATL_ERROR_UNSUPPORTED and named: half a pipeline would
  * give wrong ids without a word. Not for other folders.
+ *
+ * Threading: one thread at a time per tokenizer that is being made.
  */
 #pragma once
 

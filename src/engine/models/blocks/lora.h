@@ -7,18 +7,23 @@
  *
  * With f = alpha / rank (1 where there is neither, or alpha is 0), s the strength:
  *
- *   LoRA (Hu et al. 2021)  W + s f up . down                lora_down, lora_up or lora_A, lora_B
- *     of convolutions      down [r, in, k, k], up [out, r, 1, 1]
- *     Tucker's form        down [r, in], with lora_mid [r, r, k, k] between them
- *   LoHa                   W + s f (w1_a w1_b) * (w2_a w2_b)          hada_w1_a …, cores hada_t1,
- * _t2 LoKr                   W + s f w1 (x) w2      lokr_w1, lokr_w2, each also as _a, _b, core
- * lokr_t2 whole                  W + s diff, b + s diff_b               also w_norm, b_norm;
- * lora_B.bias DoRA (Liu et al. 2024) W + s (m (W + D) / |W + D| - W)      D any of the first three
- * with s = 1, m dora_scale or lora_magnitude_vector
+ *   LoRA (Hu et al. 2021)    W + s f up . down
+ *                            lora_down, lora_up or lora_A, lora_B
+ *     of convolutions        down [r, in, k, k], up [out, r, 1, 1]
+ *     Tucker's form          down [r, in], with lora_mid [r, r, k, k] between them
+ *   LoHa                     W + s f (w1_a w1_b) * (w2_a w2_b)
+ *                            hada_w1_a …, cores hada_t1, hada_t2
+ *   LoKr                     W + s f w1 (x) w2
+ *                            lokr_w1, lokr_w2, each also as _a, _b; core lokr_t2
+ *   whole                    W + s diff, b + s diff_b
+ *                            also w_norm, b_norm; lora_B.bias
+ *   DoRA (Liu et al. 2024)   W + s (m (W + D) / |W + D| - W)
+ *                            D any of the first three with s = 1; m dora_scale or
+ *                            lora_magnitude_vector
  *
- * (LyCORIS, modules/{locon,loha,lokr,norms,full}.py; PEFT,
- * tuners/lora/dora.py. Strengths of DoRA as in ComfyUI, weight_adapter/base.py: the others' are no
- * longer the model at 0.) What layers are called: lora-index.h.
+ * (LyCORIS, modules/{locon,loha,lokr,norms,full}.py; PEFT, tuners/lora/dora.py. Strengths of DoRA
+ * as in ComfyUI, weight_adapter/base.py: the others' are no longer the model at 0.) What layers are
+ * called: lora-index.h.
  *
  * Threading: as the source's.
  */

@@ -1,6 +1,10 @@
 /* The residual block of UNets and autoencoders, channels last:
- *   x + conv2(silu(norm2(conv1(silu(norm1(x))) + temb_proj(silu(temb))))), x through a 1x1 where
- * widths differ. Source: diffusers 0.42.1 ResnetBlock2D. Threading: as the graph's.
+ *
+ *   x + conv2(silu(norm2(conv1(silu(norm1(x))) + temb_proj(silu(temb)))))
+ *
+ * where x goes through a 1x1 convolution if widths differ. Source: diffusers 0.42.1 ResnetBlock2D.
+ *
+ * Threading: as the graph's.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /* Sinusoidal timestep features (Vaswani et al. 2017; diffusers get_timestep_embedding with
- * flip_sin_to_cos): cosines first, then sines, frequency exp(-ln(10000) i / (dim / 2)). Pure
- * functions. */
+ * flip_sin_to_cos): cosines first, then sines, frequency exp(-ln(10000) i / (dim / 2)).
+ *
+ * Threading: pure functions.
+ */
 #pragma once
 
 #include "engine/tensor/array.h"

@@ -3,11 +3,12 @@
  *
  *   x = token_embedding[ids] + position_embedding[0..T)
  *   per layer (pre-norm, LayerNorm eps 1e-5, biases everywhere):
- *     x += out_proj(attention(layer_norm1(x)))        causal, no padding mask, score scale
- * 1/sqrt(head_dim) x += fc2(act(fc1(layer_norm2(x))))              act: quick_gelu (CLIP-L) or
- * exact gelu (OpenCLIP bigG) hidden: states after layer `layer` (-1 the last, -2 the one before…),
- * through final_layer_norm if asked pooled: final_layer_norm(last)[row of the first highest token
- * id], through text_projection where there is one
+ *     x += out_proj(attention(layer_norm1(x)))    causal, no padding mask, 1/sqrt(head_dim)
+ *     x += fc2(act(fc1(layer_norm2(x))))          quick_gelu (CLIP-L), exact gelu (OpenCLIP bigG)
+ *   hidden: states after layer `layer` (-1 the last, -2 the one before…), through
+ *           final_layer_norm if asked
+ *   pooled: final_layer_norm(last)[row of the first highest token id], through text_projection
+ *           where there is one
  *
  * Names: transformers' below "text_model."; original files have them elsewhere, or in OpenCLIP's
  * form (clip-names.h). Unless the request says so, hidden states before the last one skip the final

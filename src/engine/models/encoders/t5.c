@@ -2,9 +2,12 @@
  * differs in that only its first layer has a table of relative positions.
  *
  *   x = shared[ids]
- *   per layer: x += o(attention(RMS(x)))          no scaling of scores; bias[h, i, j] =
- * table[bucket(j - i), h] x += wo(gelu_tanh(wi_0 n) * wi_1 n),  n = RMS(x) hidden = RMS(x) RMS eps
- * 1e-6, no biases anywhere Buckets: bidirectional, 32, distances up to 128 logarithmically.
+ *   per layer: x += o(attention(RMS(x)))
+ *              x += wo(gelu_tanh(wi_0 n) * wi_1 n),  n = RMS(x)
+ *   hidden = RMS(x)
+ *
+ * Scores are not scaled; bias[h, i, j] = table[bucket(j - i), h] is added to them. Buckets:
+ * bidirectional, 32, distances up to 128 logarithmically. RMS eps 1e-6, no biases anywhere.
  *
  * encode_text: token_ids [1, T], attention_mask [1, T] (ones, then zeros) -> hidden [1, T, dim];
  * padded tokens are not attended to; UMT5's rows of them are zero, as its pipelines make them.

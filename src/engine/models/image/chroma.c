@@ -1,13 +1,14 @@
 /* The Chroma transformer (lodestone-rock 2025; diffusers 0.42.1 ChromaTransformer2DModel): Flux.1's
  * blocks, whose shifts, scales and gates come out of one small network instead of a layer each.
  *
- *   row i of 3 singles + 12 doubles + 2: v = sin16(1000 t) | sin16(0) | sin32(1000 i), cosines
- * first x = in_proj(v); x += linear_2(SiLU(linear_1(RMS(x)))) for each layer; P = out_proj(x)
- *   singles first (shift, scale, gate), then the pictures' of all doubles (6 each), then the texts'
- *   of all doubles, then the final shift and scale; no SiLU on the way in
+ *   for row i of 3 singles + 12 doubles + 2:
+ *     v = sin16(1000 t) | sin16(0) | sin32(1000 i)        cosines first
+ *     x = in_proj(v);  per layer: x += linear_2(SiLU(linear_1(RMS(x))));  P[i] = out_proj(x)
  *
- * RMS eps 1e-6. The middle part is the guidance, always 0. Text that the mask hides is left out:
- * its positions are all the same, so nothing else sees a difference.
+ * Rows: singles first (shift, scale, gate), then the pictures' of all doubles (6 each), then the
+ * texts' of all doubles, then the final shift and scale. No SiLU on the way in. RMS eps 1e-6. The
+ * middle part is the guidance, always 0. Text that the mask hides is left out: its positions are
+ * all the same, so nothing else sees a difference.
  *
  * forward: latent [B, tokens, in], context [B, T, dim], timestep [B] in 0…1, image_ids [tokens,
  * axes], context_ids [T, axes], attention_mask [B, T + tokens] (nullable, 0: hidden; the tokens'

@@ -1,13 +1,19 @@
 /* The UNet of Stable Diffusion 1.x, 2.x and XL (Rombach et al. 2022, Podell et al. 2023; diffusers
  * 0.42.1 UNet2DConditionModel).
  *
- *   temb = linear_2(silu(linear_1(sinusoids(timestep))))   sinusoids as wide as conv_in, cosines
- * first XL: + linear_2(silu(linear_1([pooled, 256 sinusoids of each of time_ids]))) down levels:
- * (residual, transformer?) x layers, then a 3x3 convolution of stride 2, padding 1 middle:
- * residual, transformer, residual up levels: (residual of [x, skip], transformer?) x (layers + 1),
- * then nearest resizing to the skip's size and a 3x3 out = conv_out(silu(group_norm(x))) residual:
- * group norm eps 1e-5; transformer: group norm eps 1e-6, proj_in, blocks, proj_out, + input; block:
- * x += attn1(norm1 x); x += attn2(norm2 x, context); x += ff.net.2(geglu(ff.net.0.proj(norm3 x)))
+ *   temb = linear_2(silu(linear_1(sinusoids(timestep))))     as wide as conv_in, cosines first
+ *     XL:  + linear_2(silu(linear_1([pooled, 256 sinusoids of each of time_ids])))
+ *   down levels: (residual, transformer?) x layers, then a 3x3 of stride 2, padding 1
+ *   middle:      residual, transformer, residual
+ *   up levels:   (residual of [x, skip], transformer?) x (layers + 1), then nearest resizing to
+ *                the skip's size and a 3x3
+ *   out = conv_out(silu(group_norm(x)))
+ *
+ *   residual:    group norm eps 1e-5
+ *   transformer: group norm eps 1e-6, proj_in, blocks, proj_out, + input
+ *   block:       x += attn1(norm1 x)
+ *                x += attn2(norm2 x, context)
+ *                x += ff.net.2(geglu(ff.net.0.proj(norm3 x)))
  *
  * Skips: conv_in, every residual(+transformer) output, every downsampler output; popped and
  * concatenated after x. Traps: `attention_head_dim` in configurations is the number of heads;

@@ -1,10 +1,12 @@
 /* Z-Image's mode that edits pictures (diffusers 0.42.1 ZImageTransformer2DModel with lists).
  *
  *   tokens: all pieces of text, all pictures (conditions, the target last), what SigLIP saw in
- * them; each piece filled up to a multiple of 32 with its kind's padding token pictures through
- * noise_refiner, text through context_refiner, SigLIP's = Linear(RMS(x)) through siglip_refiner,
- * all together through layers; tokens of clean pictures, of the text before them and of their
- * features are modulated as at t = 1, the others as at t, in the last layer too
+ *           them; each piece filled up to a multiple of 32 with its kind's padding token
+ *   pictures through noise_refiner, text through context_refiner,
+ *   SigLIP's = Linear(RMS(x)) through siglip_refiner, all together through layers
+ *
+ * Tokens of clean pictures, of the text before them and of their features are modulated as at t =
+ * 1, the others as at t, in the last layer too.
  *
  * Positions: text j starts at p (first 1) and p grows by its length without padding and 2; picture
  * j stands at the end of text j (first axis, then row, column), its features one further, with rows

@@ -4,11 +4,17 @@
  * n_ff, E experts):
  *
  *   x = token_embd[ids] * embed_scale
- *   per layer:  a = attention(norm(x))        or a recurrent mixer, or both; norms sit where the
- * traits say x = x + residual_scale * a f = down( act(gate n) * (up n) )   or experts, or
- * down(act(up n)) x = x + residual_scale * f logits = cap(output . output_norm(x)) * logit_scale
+ *   per layer:
+ *     a = attention(norm(x))                 or a recurrent mixer, or both
+ *     x = x + residual_scale * a
+ *     f = down(act(gate n) * (up n))         n = norm(x); or experts, or down(act(up n))
+ *     x = x + residual_scale * f
+ *   logits = cap(output . output_norm(x)) * logit_scale
  *
- * No ffn_norm tensor: attention and feed-forward both read the first norm (parallel residual).
+ * Norms sit where the traits say. No ffn_norm tensor: attention and feed-forward both read the
+ * first norm (parallel residual).
+ *
+ * Threading: immutable once read; describing a pass is as the graph's.
  */
 #pragma once
 
@@ -101,14 +107,18 @@ atl_decoder_state_index (guint il, AtlLlmStateRole role)
   return (gsize) il * ATL_LLM_N_STATES + role;
 }
 
-/* Inputs of the graph, T tokens in all, segments one after the other:
- *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2]; windowed layers
- *   have cells_local beside ranges_local;
- *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local; with latent attention heads
- *   i32 [T, H] (0 … H - 1); where queries grow warmth f32 [T, 1, 1]; with recurrent mixers slots
- * i32 [n_segments, 2] (which slot of the states is read, or -1, and which is written). An input
- * that nothing needs is not there. Output: logits f32 [n_output_rows, n_vocab]: every token
- * (n_output_rows == T), the last of each segment (== n_segments), or none at all (0). */
+/* Inputs of the graph, T tokens in all, segments one after the other; one that nothing needs is not
+ * there:
+ *   ids i32 [T]
+ *   cells i32 [T], the row in the sequence's states; ranges i32 [T, 2]
+ *   cells_local, ranges_local, rope_local: the same of windowed layers
+ *   rope f32 [T, n_rot]
+ *   heads i32 [T, H] (0 … H - 1), with latent attention
+ *   warmth f32 [T, 1, 1], where queries grow
+ *   slots i32 [n_segments, 2], with recurrent mixers: which slot of the states is read, or -1, and
+ *   which is written
+ * Output: logits f32 [n_output_rows, n_vocab]: every token (n_output_rows == T), the last of each
+ * segment (== n_segments), or none at all (0). */
 AtlGraph *atl_decoder_graph (const AtlDecoder *self,
                              const AtlDecoderSegment *segments,
                              guint n_segments,

@@ -2,8 +2,9 @@
  *
  *   AtlLlm *llm = atl_llm_new (checkpoint, backends, n_backends, NULL, NULL, NULL, NULL, error);
  *   AtlLlmCache *cache = atl_llm_cache_new (llm, 4096, ATL_DTYPE_F16, error);
- *   atl_llm_decode (llm, &(AtlLlmBatch){ .cache = cache, .tokens = ids, .n_tokens = n }, 1, NULL,
- * error); const float *logits = atl_llm_logits (llm, 0);     [n_vocab] of the last token
+ *   AtlLlmBatch batch = { .cache = cache, .tokens = ids, .n_tokens = n };
+ *   atl_llm_decode (llm, &batch, 1, NULL, error);
+ *   const float *logits = atl_llm_logits (llm, 0);     [n_vocab] of the last token
  *
  * Threading: one thread at a time per AtlLlm.
  */

@@ -9,7 +9,7 @@
  * by one; with time_conv (kernel 3, stride 2, no padding) on all frames, the first frame passing
  * by. Decoder: post_quant_conv, conv, middle, stages, norm, SiLU, conv. Resampling up: with
  * time_conv (causal, C -> 2C: even, odd new frames) on the frames after the first, which sees no
- *   history and is not history itself; the first frame passes by; then nearest x2 and Conv2d 3x3.
+ * history and is not history itself; the first frame passes by; then nearest x2 and Conv2d 3x3.
  * The authors process chunks with caches; in one pass over all frames the same numbers come out.
  * 2.2: patches of pixels as channels; stages lie in levels (residual blocks, resampling), and each
  * level's input comes to its output by a shortcut (wan-shortcuts.h), in the decoder only where the

@@ -1,8 +1,9 @@
 /* The threads of the CPU backend: parallel regions of dynamically handed out chunks.
  *
- *   atl_pool_run (pool, n_chunks, func, &args);            long chunks: products of many rows,
- * convolutions atl_pool_run_restartable (pool, n_chunks, compute, commit, &args, sizeof args);
- * short ones: decode
+ *   atl_pool_run (pool, n_chunks, func, &args);
+ *     long chunks: products of many rows, convolutions
+ *   atl_pool_run_restartable (pool, n_chunks, compute, commit, &args, sizeof args);
+ *     short ones: decoding
  *
  * Workers live as long as the pool. Between regions they spin for some tens of microseconds, then
  * sleep on a futex, so that a core is free for others (and for the kernel to move our main thread

@@ -7,7 +7,9 @@
  * it would at that pace. So a kernel that runs for a minute is waited for on a device that needed
  * seconds for much smaller ones, and one that is never done is noticed after seconds elsewhere.
  *
- * Pure arithmetic; times are monotonic and in microseconds.
+ * Times are monotonic and in microseconds.
+ *
+ * Threading: pure arithmetic, of one thread at a time.
  */
 #pragma once
 
