@@ -66,7 +66,7 @@ G_BEGIN_DECLS
 #define ATL_LOAD_N_THREADS "n-threads"     /* u; 0 or absent: all cores */
 #define ATL_LOAD_COMPILED "compiled"       /* b: what ATL_INFO_COMPILE asked for is done */
 #define ATL_LOAD_GPU_PROBLEM "gpu-problem" /* s: why it could not be done; follows "because" */
-#define ATL_LOAD_ADAPTERS                                                                            \
+#define ATL_LOAD_ADAPTERS                                                                          \
   "adapters" /* ad: strengths of the adapters, whose files (logical names "adapter-0/…" and so on) \
                 follow the model's */
 #define ATL_LOAD_IDLE_MINUTES                                                                      \

@@ -4,6 +4,7 @@
 #include "source-files.h"
 
 #define MAX_LINES 600
+#define MAX_COLUMNS 100
 
 static const char *const code_endings[] = { ".c", ".h", ".cl", NULL };
 
@@ -15,6 +16,17 @@ is_table (const char *relative)
 
   return strstr (base, "table") != NULL || strstr (base, "-data") != NULL ||
          strstr (base, "unicode") != NULL;
+}
+
+/* clang-format sees to the others, and leaves comments as they are: it would run the lines of a
+ * formula into each other. */
+static gboolean
+is_long_comment (const char *relative, const char *line)
+{
+  const char *start = line + strspn (line, " ");
+
+  return !g_str_has_suffix (relative, ".cl") && (g_str_has_prefix (start, "/*") || *start == '*') &&
+         g_utf8_strlen (line, -1) > MAX_COLUMNS;
 }
 
 static guint
@@ -41,6 +53,11 @@ check_text (const char *relative, const char *text)
           (length > 0 && lines[i][length - 1] == '\r'))
         {
           g_test_message ("%s:%u: a tab, or white space at the end", relative, i + 1);
+          n_wrong++;
+        }
+      if (is_long_comment (relative, lines[i]))
+        {
+          g_test_message ("%s:%u: a comment of more than %d columns", relative, i + 1, MAX_COLUMNS);
           n_wrong++;
         }
     }
@@ -70,12 +87,16 @@ test_checker (void)
 {
   g_autofree char *blank = g_strnfill (MAX_LINES + 1, '\n');
   g_autofree char *long_text = g_strconcat ("/* x */", blank, NULL);
+  g_autofree char *filled = g_strnfill (MAX_COLUMNS, 'x');
+  g_autofree char *long_comment = g_strconcat ("/* x\n * ", filled, " */\n", NULL);
 
   g_assert_cmpuint (check_text ("a.c", "/* x */\nint a;\n"), ==, 0);
   g_assert_cmpuint (check_text ("a.c", "int a;\n"), ==, 1);
   g_assert_cmpuint (check_text ("a.c", "/* x */\n\tint a;\n"), ==, 1);
   g_assert_cmpuint (check_text ("a.c", "/* x */\nint a; \n"), ==, 1);
   g_assert_cmpuint (check_text ("a.c", long_text), ==, 1);
+  g_assert_cmpuint (check_text ("a.c", long_comment), ==, 1);
+  g_assert_cmpuint (check_text ("a.cl", long_comment), ==, 0);
   g_assert_cmpuint (check_text ("a-table.c", long_text), ==, 0);
 }
 
