@@ -54,6 +54,8 @@ static const AtlHfFamily families[] = {
   { " glm ", "chatglm", 0, NULL, hf_glm4_defaults, NULL },
   { " granite ", "granite", ATL_HF_PERMUTE, NULL, hf_granite_defaults, NULL },
   { " olmo2 ", "olmo2", 0, hf_gemma_names, hf_olmo2_defaults, NULL },
+  /* Its windowed layers turn by rope_theta like the others, as in the transformers that it came out
+   * with; newer ones read 500,000 there from an old config.json, as all published ones say. */
   { " olmo3 ", "olmo2", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma_names, hf_olmo2_defaults, NULL },
   { " smollm3 ", "smollm3", ATL_HF_PERMUTE, NULL, hf_smollm3_defaults, NULL },
   { " cohere ", "command-r", 0, NULL, hf_cohere_defaults, NULL },
