@@ -69,7 +69,7 @@ about_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
   adw_show_about_window (window, "application-name", _ ("Atelier"), "application-icon", ATL_APP_ID,
                          "version", ATL_VERSION, "developer-name", _ ("The Atelier developers"),
                          "license-type", GTK_LICENSE_GPL_3_0, "comments",
-                         _ ("Chat with language models on your own computer."),
+                         _ ("Chat with language models and make pictures on your own computer."),
                          /* Translators: your names, one a line */
                          "translator-credits", _ ("translator-credits"), NULL);
 }
