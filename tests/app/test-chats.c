@@ -123,13 +123,14 @@ test_pin_and_search (void)
 {
   AppFixture f;
   gint64 id;
-  g_autoptr (GPtrArray) lines = NULL;
-  g_autoptr (GPtrArray) found = NULL;
+  g_autoptr (GPtrArray) lines = NULL, found = NULL, once = NULL;
   AtlChatEntry *hit = NULL;
 
   app_fixture_start (&f);
   id = app_fixture_add_chat (&f, "Rainbow", "Why?", "Light & <drops> of water", NULL, NULL);
-  app_fixture_add_chat (&f, "Other", "q", "a", NULL, NULL);
+  app_fixture_add_chat (&f, "Zebra", "Zebra", "a", NULL, NULL);
+  once = atl_chat_entries_search (atl_session_get_store (f.session), "Zebra", NULL);
+  g_assert_cmpuint (once->len, ==, 1);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.pin-chat", "x", id);
   lines = atl_chat_entries_list (atl_session_get_store (f.session), NULL);
   g_assert_cmpint (((AtlChatEntry *) lines->pdata[0])->kind, ==, ATL_CHAT_ENTRY_HEADING);

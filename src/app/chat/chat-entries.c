@@ -206,6 +206,21 @@ mark_matches (const AtlSearchHit *hit)
   return g_strdup (markup->str);
 }
 
+/* A chat is called by its first question until it has a title: it would be there twice. */
+static gboolean
+is_listed (GPtrArray *entries, const AtlSearchHit *hit)
+{
+  for (guint i = 0; i < entries->len; i++)
+    {
+      const AtlChatEntry *entry = g_ptr_array_index (entries, i);
+
+      if (hit->message_id != 0 && entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == hit->chat_id &&
+          g_strcmp0 (hit->snippet, hit->chat_title) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 GPtrArray *
 atl_chat_entries_search (AtlStore *store, const char *query, GError **error)
 {
@@ -218,9 +233,12 @@ atl_chat_entries_search (AtlStore *store, const char *query, GError **error)
   for (guint i = 0; i < hits->len; i++)
     {
       const AtlSearchHit *hit = g_ptr_array_index (hits, i);
-      AtlChatEntry *entry =
-          add (entries, hit->message_id ? ATL_CHAT_ENTRY_HIT : ATL_CHAT_ENTRY_CHAT, hit->chat_id,
-               hit->chat_title);
+      AtlChatEntry *entry;
+
+      if (is_listed (entries, hit))
+        continue;
+      entry = add (entries, hit->message_id ? ATL_CHAT_ENTRY_HIT : ATL_CHAT_ENTRY_CHAT,
+                   hit->chat_id, hit->chat_title);
       entry->message_id = hit->message_id;
       if (hit->message_id != 0)
         entry->markup = mark_matches (hit);
