@@ -1,8 +1,5 @@
 /* Turns of one model beside each other: each has the text it would have alone, finds its own chat
  * again, and ends by itself. ATELIER_TEST_MODEL names another model than the tiny one. */
-#include <dlfcn.h>
-#include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "conformance.h"
@@ -10,6 +7,7 @@
 #include "engine/pipelines/chat-turn.h"
 #include "engine/pipelines/scheduler.h"
 #include "engine/tensor/cpu/cpu.h"
+#include "refuse-threads.h"
 
 #define N_CTX 512u
 #define N_TURNS 11u
@@ -513,21 +511,6 @@ test_no_room (Fixture *f, gconstpointer data)
 }
 
 /* --- No thread --- */
-
-static gboolean refuses_threads;
-
-/* In place of the C library's. */
-int
-pthread_create (pthread_t *thread, const pthread_attr_t *attr, void *(*func) (void *), void *data)
-{
-  static int (*real) (pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
-
-  if (refuses_threads)
-    return EAGAIN;
-  if (real == NULL)
-    *(gpointer *) &real = dlsym (RTLD_NEXT, "pthread_create");
-  return real (thread, attr, func, data);
-}
 
 /* As many threads as the computer allows are there already: said, and later it can be loaded. */
 static void

@@ -1,27 +1,10 @@
 /* Who asks for the engine's heartbeat is answered, also where there is no thread left for it. */
-#include <dlfcn.h>
-#include <errno.h>
 #include <gio/gio.h>
-#include <pthread.h>
 #include <sys/socket.h>
 
 #include "engine/service/pulse.h"
 #include "protocol/protocol.h"
-
-static gboolean refuses_threads;
-
-/* In place of the C library's. */
-int
-pthread_create (pthread_t *thread, const pthread_attr_t *attr, void *(*func) (void *), void *data)
-{
-  static int (*real) (pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
-
-  if (refuses_threads)
-    return EAGAIN;
-  if (real == NULL)
-    *(gpointer *) &real = dlsym (RTLD_NEXT, "pthread_create");
-  return real (thread, attr, func, data);
-}
+#include "refuse-threads.h"
 
 static void
 connected_cb (GObject *source, GAsyncResult *result, gpointer user_data)
