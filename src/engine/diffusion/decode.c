@@ -152,8 +152,9 @@ atl_pixels_check (const AtlArray *pixels, GError **error)
   return FALSE;
 }
 
-/* Of the whole picture or clip, also in bytes of its colours, and two rows of tiles that go over
- * into each other. `tile` is what one window, or all, becomes. */
+/* Of the whole picture or clip, which is laid out anew where it has several frames, also in bytes
+ * of its colours, and two rows of tiles that go over into each other. `tile` is what one window, or
+ * all, becomes. */
 static guint64
 pixel_bytes (const AtlRun *run, const AtlArray *tile)
 {
@@ -163,7 +164,7 @@ pixel_bytes (const AtlRun *run, const AtlArray *tile)
   guint64 of_pixel = atl_array_size (tile) / (h * w), whole = width * height * of_pixel;
   guint64 rows = w < width || h < height ? 2 * h * width * of_pixel * 4 / 3 : 0;
 
-  return whole + whole / 4 + rows;
+  return whole * (tile->n_dims == 5 && tile->dim[2] > 1 ? 2 : 1) + whole / 4 + rows;
 }
 
 AtlArray *

@@ -241,18 +241,26 @@ check_frames (AtlRun *run, const AtlWan *self, GError **error)
   return FALSE;
 }
 
-/* [1, 3, F, H, W] to [F, 3, H, W]; NULL where memory is out. */
+/* [1, 3, F, H, W], which it takes, to [F, 3, H, W]; NULL where memory is out. */
 static AtlArray *
-frames_first (const AtlArray *video, GError **error)
+frames_first (AtlArray *video, GError **error)
 {
   gint64 F = video->dim[2], n = video->dim[3] * video->dim[4];
-  AtlArray *out = atl_array_try_new ("video", ATL_DTYPE_F32, 4,
-                                     (gint64[]){ F, 3, video->dim[3], video->dim[4] }, error);
+  AtlArray *out;
 
+  if (F == 1)
+    {
+      video->n_dims = 4;
+      memcpy (video->dim, (gint64[]){ 1, 3, video->dim[3], video->dim[4] }, 4 * sizeof *video->dim);
+      return video;
+    }
+  out = atl_array_try_new ("video", ATL_DTYPE_F32, 4,
+                           (gint64[]){ F, 3, video->dim[3], video->dim[4] }, error);
   for (gint64 f = 0; out != NULL && f < F; f++)
     for (gint64 c = 0; c < 3; c++)
       memcpy (atl_array_f32 (out) + (f * 3 + c) * n, atl_array_f32 (video) + (c * F + f) * n,
               (gsize) n * sizeof (float));
+  atl_array_free (video);
   return out;
 }
 
@@ -277,22 +285,18 @@ without_references (const AtlWan *self, const AtlArray *latent)
 static gboolean
 decode (AtlRun *run, const AtlWan *self, const AtlArray *latent, GError **error)
 {
-  g_autoptr (AtlArray) pixels = NULL;
   AtlArray *input = without_references (self, latent), *video;
 
   if (self->first != NULL)
     put_first_frame (self, input);
   atl_latent_restore (input, self->mean, self->std);
-  pixels = atl_run_decode (run, input, error);
-  if (pixels == NULL)
-    return FALSE;
-  video = frames_first (pixels, error);
+  video = atl_run_decode (run, input, error);
+  if (video != NULL)
+    video = frames_first (video, error);
   if (video == NULL)
     return FALSE;
   atl_array_to_picture (video);
-  if (video->dim[0] == 1)
-    atl_run_take_output (run, "image", atl_array_copy (video, "image"));
-  atl_run_take_output (run, "video", video);
+  atl_run_take_output (run, video->dim[0] == 1 ? "image" : "video", video);
   return TRUE;
 }
 
