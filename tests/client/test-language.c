@@ -98,28 +98,39 @@ with_template (const char *path, const char *template)
   return out;
 }
 
-static void
-test_broken_template (World *world, gconstpointer language)
+/* The tiny model with this template, and its answer to a word; NULL where there is no model. */
+static AtlModel *
+ask_with_template (World *world, const char *template, Answer **answer)
 {
   g_autofree char *original = fixture_model_path ("stories260K.gguf");
   g_autofree char *path = g_build_filename (world->folder, "template.gguf", NULL);
   g_autoptr (GByteArray) bytes = NULL;
-  g_autoptr (AtlModel) model = NULL;
-  g_autoptr (Answer) answer = NULL;
   g_autoptr (GError) error = NULL;
   g_auto (AtlChatParams) params = { 0 };
+  AtlModel *model;
 
   if (original == NULL)
-    return;
-  bytes = with_template (original, "{{ messages[0].content + 1 }}");
+    return NULL;
+  bytes = with_template (original, template);
   g_assert_true (g_file_set_contents (path, (const char *) bytes->data, bytes->len, NULL));
   model = fixture_load (world->client, path, NULL, NULL, &error);
   g_unlink (path);
   g_assert_no_error (error);
   params_greedy (&params, 4);
-  answer = answer_new (atl_client_chat (world->client, model,
-                                        "[{\"role\":\"user\",\"content\":\"Once\"}]", &params));
-  g_assert_true (answer_wait (answer));
+  *answer = answer_new (atl_client_chat (world->client, model,
+                                         "[{\"role\":\"user\",\"content\":\"Once\"}]", &params));
+  g_assert_true (answer_wait (*answer));
+  return model;
+}
+
+static void
+test_broken_template (World *world, gconstpointer language)
+{
+  g_autoptr (Answer) answer = NULL;
+  g_autoptr (AtlModel) model = ask_with_template (world, "{{ messages[0].content + 1 }}", &answer);
+
+  if (model == NULL)
+    return;
   g_assert_nonnull (answer->error);
   g_test_message ("%s", answer->error->message);
   g_assert_true (
@@ -132,30 +143,17 @@ test_broken_template (World *world, gconstpointer language)
 static void
 test_unread_template (World *world, gconstpointer language)
 {
-  g_autofree char *original = fixture_model_path ("stories260K.gguf");
-  g_autofree char *path = g_build_filename (world->folder, "unread.gguf", NULL);
-  g_autoptr (GByteArray) bytes = NULL;
-  g_autoptr (AtlModel) model = NULL;
   g_autoptr (Answer) answer = NULL;
-  g_autoptr (GError) error = NULL;
-  g_auto (AtlChatParams) params = { 0 };
-  const AtlModelInfo *info;
+  g_autoptr (AtlModel) model =
+      ask_with_template (world, "{% for m in messages %}{{ m.content", &answer);
+  const char *notice;
 
-  if (original == NULL)
+  if (model == NULL)
     return;
-  bytes = with_template (original, "{% for m in messages %}{{ m.content");
-  g_assert_true (g_file_set_contents (path, (const char *) bytes->data, bytes->len, NULL));
-  model = fixture_load (world->client, path, NULL, NULL, &error);
-  g_unlink (path);
-  g_assert_no_error (error);
-  info = atl_model_get_info (model);
-  g_test_message ("%s", info->notice);
+  notice = atl_model_get_info (model)->notice;
+  g_test_message ("%s", notice);
   g_assert_nonnull (
-      strstr (info->notice, g_str_equal (language, "de") ? "Chat-Vorlage, Zeile 1: " : "ligne 1"));
-  params_greedy (&params, 4);
-  answer = answer_new (atl_client_chat (world->client, model,
-                                        "[{\"role\":\"user\",\"content\":\"Once\"}]", &params));
-  g_assert_true (answer_wait (answer));
+      strstr (notice, g_str_equal (language, "de") ? "Chat-Vorlage, Zeile 1: " : "ligne 1"));
   g_assert_no_error (answer->error);
 }
 
