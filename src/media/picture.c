@@ -2,15 +2,12 @@
 #define G_LOG_DOMAIN "atl-media"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/name-hash.h"
-#include "base/nameless.h"
-#include "base/sync.h"
+#include "base/whole-file.h"
 #include "media/picture-private.h"
 
 #define MAX_SIDE 65535u
@@ -168,108 +165,30 @@ atl_picture_encode (const AtlPicture *self, AtlPictureFormat format, guint quali
 
 /* --- Files --- */
 
-static gboolean
-write_all (int fd, GBytes *bytes)
-{
-  gsize size, done = 0;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-
-  while (done < size)
-    {
-      gssize n = write (fd, data + done, size - done);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return FALSE;
-      done += (gsize) n;
-    }
-  return fsync (fd) == 0;
-}
-
-static void
-set_write_error (GError **error, int number, const char *folder)
-{
-  if (number == ENOSPC || number == EDQUOT)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                 _ ("The disk with “%s” is full. Free some space and save again"), folder);
-  else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("“%s” cannot be written to: %s"), folder,
-                 g_strerror (number));
-}
-
-/* Gives what was written the name, unless that is taken; a number of errno, or 0. */
-static int
-take_name (int fd, const char *hidden, const char *path)
-{
-  int own, number;
-
-  if (hidden == NULL)
-    return atl_nameless_link (fd, path) ? 0 : errno;
-  /* A link fails when the name is taken, which a rename would not. */
-  if (link (hidden, path) == 0)
-    {
-      g_unlink (hidden);
-      return 0;
-    }
-  if (errno != EPERM && errno != ENOTSUP)
-    return errno;
-  /* A file system without links: the name is made first, then filled by renaming. */
-  own = g_open (path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-  if (own < 0)
-    return errno;
-  close (own);
-  if (g_rename (hidden, path) == 0)
-    return 0;
-  number = errno;
-  g_unlink (path);
-  return number;
-}
-
 char *
 atl_picture_save (
     GBytes *bytes, const char *folder, const char *stem, const char *ending, GError **error)
 {
-  g_autofree char *hidden = NULL;
-  int fd, number = 0;
+  g_auto (AtlWholeFile) file = ATL_WHOLE_FILE_INIT;
+  int number = EEXIST;
 
   if (g_mkdir_with_parents (folder, 0755) != 0)
     {
-      set_write_error (error, errno, folder);
+      atl_whole_file_set_error (error, errno, folder);
       return NULL;
     }
-  fd = atl_nameless_open (folder);
-  if (fd < 0)
-    {
-      hidden = g_strdup_printf ("%s/.%s.XXXXXX", folder, stem);
-      fd = g_mkstemp_full (hidden, O_RDWR | O_CLOEXEC, 0644);
-    }
-  if (fd < 0)
-    {
-      set_write_error (error, errno, folder);
-      return NULL;
-    }
-  if (!write_all (fd, bytes))
-    number = errno != 0 ? errno : EIO;
-  for (guint i = 1; number == 0 && i < MAX_NAMES; i++)
+  if (!atl_whole_file_write (&file, folder, bytes, error))
+    return NULL;
+  for (guint i = 1; number == EEXIST && i < MAX_NAMES; i++)
     {
       g_autofree char *name = i == 1 ? g_strdup_printf ("%s.%s", stem, ending)
                                      : g_strdup_printf ("%s-%u.%s", stem, i, ending);
       g_autofree char *path = g_build_filename (folder, name, NULL);
 
-      number = take_name (fd, hidden, path);
+      number = atl_whole_file_take_name (&file, path);
       if (number == 0)
-        {
-          close (fd);
-          atl_sync_path (folder);
-          return g_steal_pointer (&path);
-        }
-      if (number == EEXIST)
-        number = 0;
+        return g_steal_pointer (&path);
     }
-  close (fd);
-  if (hidden != NULL)
-    g_unlink (hidden);
-  set_write_error (error, number != 0 ? number : EEXIST, folder);
+  atl_whole_file_set_error (error, number, folder);
   return NULL;
 }

@@ -1,5 +1,6 @@
 /* The list of chats, and the window as a whole: widths, directions, actions. */
 #include "app-steps.h"
+#include "seen-writes.h"
 
 #include <string.h>
 
@@ -289,29 +290,28 @@ is_json (const char *path)
   return json_parser_load_from_file (parser, path, NULL);
 }
 
-/* As the menus do it: written and read on worker threads. */
+/* As the menus do it: written and read on worker threads. A file has its name when it is whole. */
 static void
 test_export_import_files (void)
 {
   AppFixture f;
-  g_autofree char *path = NULL;
-  g_autoptr (GFile) file = NULL;
+  g_autoptr (GFile) markdown = NULL, json = NULL;
   gint64 id;
+  int watch;
 
   app_fixture_start (&f);
   app_exchange (app_conversation (&f), "Question?", "The **answer**");
   id = atl_conversation_get_chat_id (app_conversation (&f));
-  path = g_build_filename (f.dir, "chat.md", NULL);
-  file = g_file_new_for_path (path);
-  atl_window_export_to (f.window, id, ATL_EXPORT_MARKDOWN, file);
-  app_assert_soon (says (path, "The **answer**"));
-  g_clear_object (&file);
-  g_free (path);
-  path = g_build_filename (f.dir, "chat.json", NULL);
-  file = g_file_new_for_path (path);
-  atl_window_export_to (f.window, id, ATL_EXPORT_JSON, file);
-  app_assert_soon (says (path, "The **answer**") && is_json (path));
-  atl_window_import_file (f.window, file);
+  markdown = g_file_new_build_filename (f.dir, "chat.md", NULL);
+  watch = writes_watch (f.dir);
+  atl_window_export_to (f.window, id, ATL_EXPORT_MARKDOWN, markdown);
+  app_assert_soon (says (g_file_peek_path (markdown), "The **answer**"));
+  g_assert_false (writes_seen (watch, "chat.md"));
+  json = g_file_new_build_filename (f.dir, "chat.json", NULL);
+  atl_window_export_to (f.window, id, ATL_EXPORT_JSON, json);
+  app_assert_soon (says (g_file_peek_path (json), "The **answer**") &&
+                   is_json (g_file_peek_path (json)));
+  atl_window_import_file (f.window, json);
   g_assert_true (app_fixture_wait (two_chats, &f, 10));
   app_assert_soon (atl_conversation_get_chat_id (app_conversation (&f)) != id);
   g_assert_cmpstr (app_message (app_conversation (&f), 1)->content->str, ==, "The **answer**");

@@ -1,6 +1,7 @@
 /* The gallery with a real engine: pictures that lie in the folder are found and shown, searched,
  * starred, deleted and brought back, found again when they were moved. */
 #include "gallery-steps.h"
+#include "seen-writes.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -164,7 +165,8 @@ copy_to (AtlGallery *gallery, AtlGalleryItem *item, const char *name)
 }
 
 /* Under another name it is the same file, under another format's a picture of that with its recipe;
- * neither the picture itself nor what the person was not asked about is replaced. */
+ * neither the picture itself nor what the person was not asked about is replaced. A copy has its
+ * name when it is whole. */
 static void
 test_copy (void)
 {
@@ -179,6 +181,7 @@ test_copy (void)
   AppFixture f;
   AtlGallery *gallery;
   AtlGalleryItem *item;
+  int watch;
 
   g_mkdir_with_parents (folder, 0700);
   path = app_write_picture (0, folder);
@@ -190,14 +193,18 @@ test_copy (void)
   app_wait_for_pictures (&f, 1);
   item = app_picture_at (&f, 0);
 
+  watch = writes_watch (g_get_home_dir ());
   same = copy_to (gallery, item, "same.png");
   g_assert_nonnull (same);
+  g_assert_false (writes_seen (watch, "same.png"));
   g_assert_true (g_file_get_contents (same, &after, &n_after, NULL));
   g_assert_cmpmem (before, n_before, after, n_after);
   g_clear_pointer (&after, g_free);
 
+  watch = writes_watch (g_get_home_dir ());
   jpeg = copy_to (gallery, item, "other.JPG");
   g_assert_nonnull (jpeg);
+  g_assert_false (writes_seen (watch, "other.JPG"));
   g_assert_true (g_file_get_contents (jpeg, &after, &n_after, NULL));
   g_assert_cmpmem (after, 2, "\xff\xd8", 2);
   picture = atl_picture_decode ((const guint8 *) after, n_after, 1 << 20, NULL);

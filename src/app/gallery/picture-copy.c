@@ -8,6 +8,7 @@
 
 #include "app/images/pictures-session.h"
 #include "base/thread-task.h"
+#include "base/whole-file.h"
 #include "media/recipe.h"
 
 typedef struct
@@ -117,9 +118,15 @@ write_pixels (Copy *copy, GError **error)
   if (copy->recipe != NULL)
     atl_recipe_write (picture, copy->recipe);
   bytes = atl_picture_encode (picture, copy->format, 0, error);
-  return bytes != NULL &&
-         g_file_replace_contents (copy->to, g_bytes_get_data (bytes, NULL),
-                                  g_bytes_get_size (bytes), NULL, FALSE, 0, NULL, NULL, error);
+  return bytes != NULL && atl_whole_file_save (copy->to, bytes, copy->replaces, error);
+}
+
+static gboolean
+write_same (Copy *copy, GError **error)
+{
+  g_autoptr (GBytes) bytes = g_file_load_bytes (copy->from, NULL, NULL, error);
+
+  return bytes != NULL && atl_whole_file_save (copy->to, bytes, copy->replaces, error);
 }
 
 static void
@@ -132,10 +139,7 @@ copy_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   if (!is_done && copy->pixels != NULL)
     is_done = write_pixels (copy, &error);
   else if (!is_done)
-    is_done = g_file_copy (copy->from, copy->to,
-                           G_FILE_COPY_TARGET_DEFAULT_PERMS |
-                               (copy->replaces ? G_FILE_COPY_OVERWRITE : 0),
-                           NULL, NULL, NULL, &error);
+    is_done = write_same (copy, &error);
   if (is_done)
     g_task_return_pointer (task, g_object_ref (copy->to), g_object_unref);
   else

@@ -8,6 +8,7 @@
 #include "app/window/undo.h"
 #include "app/window/window-private.h"
 #include "app/words.h"
+#include "base/whole-file.h"
 #include "store/chats.h"
 #include "store/trash.h"
 
@@ -348,7 +349,7 @@ written_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlWindow) self = data;
   g_autoptr (GError) error = NULL;
 
-  if (g_file_replace_contents_finish (G_FILE (source), result, NULL, &error))
+  if (atl_whole_file_save_finish (result, &error))
     atl_window_toast (self, _ ("Chat saved"));
   else
     say_error (self, error);
@@ -364,8 +365,7 @@ exported_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (bytes == NULL)
     say_error (export->window, error);
   else
-    g_file_replace_contents_bytes_async (export->file, bytes, NULL, FALSE, G_FILE_CREATE_NONE, NULL,
-                                         written_cb, g_object_ref (export->window));
+    atl_whole_file_save_async (export->file, bytes, written_cb, g_object_ref (export->window));
   g_object_unref (export->window);
   g_object_unref (export->file);
   g_free (export);
