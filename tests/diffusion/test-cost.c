@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/rehearsal.h"
 #include "small-model.h"
 
 static AtlBackend *cpu;
@@ -76,6 +77,67 @@ test_is_what_happens (gconstpointer family)
     products += costs[i].products;
   g_assert_cmpfloat (ABS (products - cost.total), <=, 1e-6 * products);
   g_assert_cmpint (atl_arrays_find (outputs, "image")->dim[3], ==, cost.width);
+}
+
+/* Beside a device the computer holds what pipelines work on: the picture as numbers, in bytes and
+ * in the file that it is handed over in; and while it draws the latents that the solver keeps. */
+static void
+test_counts_arrays (gconstpointer family)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open (family);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  AtlBackend *device = atl_rehearsal_new (cpu, &error), *backends[] = { device, cpu };
+  const guint64 pixels = 1024 * 1024;
+  AtlDiffusionCost cost, small;
+
+  g_assert_no_error (error);
+  device->is_host = FALSE;
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 64);
+  atl_settings_set_number (settings, "height", 64);
+  atl_diffusion_model_cost (model, backends, 2, settings, NULL, &small, &error);
+  g_assert_no_error (error);
+  atl_settings_set_number (settings, "width", 1024);
+  atl_settings_set_number (settings, "height", 1024);
+  atl_diffusion_model_cost (model, backends, 2, settings, NULL, &cost, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (cost.host - small.host, >, pixels * 3 * (sizeof (float) + 2) * 99 / 100);
+  /* What stays behind the run are no arrays. */
+  g_assert_cmpuint (cost.host_resident, <, pixels);
+  atl_backend_free (device);
+}
+
+/* Arrays of a walk are on the account of who counts them, from when they are made to when they are
+ * freed. */
+static void
+test_array_account (void)
+{
+  g_autoptr (GError) error = NULL;
+  AtlBackend *counting = atl_rehearsal_new (cpu, &error);
+  const AtlRehearsalCounts *counts = atl_rehearsal_counts (counting);
+  const gint64 n = 1 << 18;
+  AtlArray *before, *a, *b;
+
+  g_assert_no_error (error);
+  atl_arrays_set_hollow (TRUE);
+  before = atl_array_new ("before", ATL_DTYPE_F32, 1, &n);
+  atl_rehearsal_count_arrays (counting);
+  a = atl_array_new ("a", ATL_DTYPE_F32, 1, &n);
+  b = atl_array_try_new ("b", ATL_DTYPE_F32, 1, &n, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (counts->held_bytes, ==, 8 * (guint64) n);
+  atl_array_free (a);
+  atl_array_free (before);
+  g_assert_cmpuint (counts->held_bytes, ==, 4 * (guint64) n);
+  g_assert_cmpuint (counts->peak_bytes, ==, 8 * (guint64) n);
+  atl_rehearsal_count_arrays (NULL);
+  atl_array_free (b);
+  a = atl_array_new ("a", ATL_DTYPE_F32, 1, &n);
+  g_assert_cmpuint (counts->held_bytes, ==, 4 * (guint64) n);
+  atl_array_free (a);
+  atl_arrays_set_hollow (FALSE);
+  atl_backend_free (counting);
 }
 
 /* Nothing stays behind: devices can be made again and again. */
@@ -156,6 +218,9 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cost/grows/wan21", "wan21", test_grows);
   g_test_add_data_func ("/cost/is-what-happens/sd15", "sd15", test_is_what_happens);
   g_test_add_data_func ("/cost/is-what-happens/wan21", "wan21", test_is_what_happens);
+  g_test_add_data_func ("/cost/counts-arrays/sd15", "sd15", test_counts_arrays);
+  g_test_add_data_func ("/cost/counts-arrays/wan21", "wan21", test_counts_arrays);
+  g_test_add_func ("/cost/array-account", test_array_account);
   g_test_add_data_func ("/cost/huge/sd15", "sd15", test_huge);
   g_test_add_data_func ("/cost/huge/wan21", "wan21", test_huge);
   g_test_add_func ("/cost/too-large", test_too_large);

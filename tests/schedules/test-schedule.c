@@ -134,7 +134,7 @@ test_starts_in_the_middle (gconstpointer data)
   const char *name = data;
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlSchedule) s = atl_schedule_new (name, NULL, &error);
-  float x[N] = { 0 }, again[N] = { 0 }, output[N], noise[N] = { 0 };
+  float x[N] = { 0 }, again[N] = { 0 }, once_more[N] = { 0 }, output[N], noise[N] = { 0 };
   guint first;
 
   for (guint i = 0; i < N; i++)
@@ -147,11 +147,16 @@ test_starts_in_the_middle (gconstpointer data)
   first = atl_schedule_first_call (s, 0.5);
   g_assert_cmpuint (first, >, 0);
   g_assert_cmpuint (first, <, atl_schedule_n_calls (s));
-  /* A second run of the same steps forgets the first one's history. */
-  for (guint run = 0; run < 2; run++)
-    for (guint call = first; call < atl_schedule_n_calls (s); call++)
-      atl_schedule_step (s, call, output, run == 0 ? x : again, noise, N);
+  /* A second run of the same steps forgets the first one's history, if only when it begins. */
+  for (guint run = 0; run < 3; run++)
+    {
+      for (guint call = first; call < atl_schedule_n_calls (s); call++)
+        atl_schedule_step (s, call, output, run == 0 ? x : run == 1 ? again : once_more, noise, N);
+      if (run == 1)
+        atl_schedule_forget (s);
+    }
   g_assert_cmpmem (x, sizeof x, again, sizeof again);
+  g_assert_cmpmem (x, sizeof x, once_more, sizeof once_more);
 }
 
 static void

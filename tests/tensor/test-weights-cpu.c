@@ -1,6 +1,8 @@
 /* How the CPU backend keeps weights: slabs hand out memory that nobody else has, packed groups say
  * the values of the file's blocks, and products of two groups are those of each. */
+#include <malloc.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/tensor/cpu/cpu-private.h"
 #include "engine/tensor/cpu/pack.h"
@@ -72,6 +74,46 @@ test_slabs (void)
       atl_cpu_slabs_free (slabs, piece[i]);
     }
   g_assert_null (atl_cpu_slabs_alloc (slabs, G_MAXSIZE - 64));
+  atl_cpu_slabs_free_all (slabs);
+  atl_pool_free (pool);
+}
+
+/* Pages of [memory, memory + n * 4096) that are in memory. */
+static guint
+count_resident (guint8 *memory, guint n)
+{
+  g_autofree unsigned char *is_there = g_malloc0 (n);
+  guint there = 0;
+
+  g_assert_cmpint (mincore (memory, (gsize) n * 4096, is_there), ==, 0);
+  for (guint i = 0; i < n; i++)
+    there += is_there[i] & 1;
+  return there;
+}
+
+/* Few weights take little: what is made ready for more is a share of them, to whole large pages. */
+static void
+test_slabs_touch_little (void)
+{
+  AtlPool *pool = atl_pool_new (2);
+  AtlCpuSlabs *slabs = atl_cpu_slabs_new (pool);
+  guint8 *first = NULL, *piece[64];
+  const gsize bytes = 64 * 1024;
+
+  /* What fills memory for tests touches all of it. */
+  mallopt (M_PERTURB, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (piece); i++)
+    {
+      gsize used = (i + 1) * bytes, most;
+
+      piece[i] = atl_cpu_slabs_alloc (slabs, bytes);
+      first = i == 0 ? piece[0] : first;
+      g_assert_true (piece[i] == first + i * bytes);
+      most = used + used / 4 + 2 * ATL_CPU_HUGE_BYTES;
+      g_assert_cmpuint (count_resident (first, 16 * 1024 * 1024 / 4096), <=, most / 4096);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (piece); i++)
+    atl_cpu_slabs_free (slabs, piece[i]);
   atl_cpu_slabs_free_all (slabs);
   atl_pool_free (pool);
 }
@@ -223,5 +265,6 @@ main (int argc, char **argv)
   g_test_add_func ("/weights-cpu/partial-groups", test_partial_groups);
   g_test_add_func ("/weights-cpu/layout", test_layout);
   g_test_add_func ("/weights-cpu/two-groups", test_two_groups);
+  g_test_add_func ("/weights-cpu/slabs-touch-little", test_slabs_touch_little);
   return g_test_run ();
 }

@@ -78,12 +78,9 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
     }
   /* On the host alone its memory is the one there is. */
   if (count->n_backends > 1)
-    cost->host += count->cache_bytes + count->pixel_bytes;
+    cost->host += count->cache_bytes;
   else
-    {
-      cost->peak += count->cache_bytes + count->pixel_bytes;
-      cost->peak_frugal = cost->peak;
-    }
+    cost->peak_frugal = cost->peak += count->cache_bytes;
   cost->text = count->products[ATL_COUNT_TEXT];
   cost->encode = count->products[ATL_COUNT_ENCODE];
   cost->decode = count->products[ATL_COUNT_DECODE];
@@ -123,7 +120,11 @@ rehearse_once (AtlRun *run,
       atl_parts_set_streams (run->parts, how->streams, how->keep);
       atl_parts_set_on_host (run->parts, how->on_host);
       atl_parts_set_loras (run->parts, loras, n_loras);
+      if (pretended[n_backends - 1]->is_host)
+        atl_rehearsal_count_arrays (pretended[n_backends - 1]);
       ok = walk (run, error);
+      g_ptr_array_set_size (run->outputs, 0);
+      atl_rehearsal_count_arrays (NULL);
     }
   if (ok)
     {

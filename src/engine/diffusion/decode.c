@@ -39,12 +39,11 @@ scale_of (const AtlRun *run, const AtlArray *latent)
   return MAX (run->latent.width * run->latent.factor / latent->dim[latent->n_dims - 1], 1);
 }
 
-/* Where nothing is computed one tile stands for all: takes the array and gives its first window of
- * at most `size` cells; `*n` is how many there are. */
+/* Where nothing is computed one tile stands for all: the first window of at most `size` cells; `*n`
+ * is how many there are. */
 static AtlArray *
-cut_one_tile (AtlArray *whole, gint64 size, gint64 *n)
+cut_one_tile (const AtlArray *whole, gint64 size, gint64 *n)
 {
-  g_autoptr (AtlArray) owned = whole;
   gint64 dim[ATL_MAX_DIMS];
 
   *n = 1;
@@ -69,10 +68,11 @@ stretched (const AtlArray *like, gint64 height, gint64 width)
   return atl_array_new (like->name, ATL_DTYPE_F32, like->n_dims, dim);
 }
 
-/* Like encoding, counted only. */
+/* Like encoding, counted only. Takes the pixels. */
 static AtlArray *
 count_encode (AtlRun *run, AtlArray *pixels, GError **error)
 {
+  g_autoptr (AtlArray) owned = pixels;
   g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
   double before = run->count->products[ATL_COUNT_ENCODE];
   gint64 H = pixels->dim[pixels->n_dims - 2], W = pixels->dim[pixels->n_dims - 1], n, h;
@@ -152,19 +152,39 @@ atl_pixels_check (const AtlArray *pixels, GError **error)
   return FALSE;
 }
 
-/* Of the whole picture or clip, which is laid out anew where it has several frames, also in bytes
- * of its colours, and two rows of tiles that go over into each other. `tile` is what one window, or
- * all, becomes. */
-static guint64
-pixel_bytes (const AtlRun *run, const AtlArray *tile)
+/* --- Counting decoded pixels --- */
+
+/* Memory that is not looked at. */
+static AtlArray *
+hold (guint64 bytes)
 {
-  guint64 h = (guint64) tile->dim[tile->n_dims - 2], w = (guint64) tile->dim[tile->n_dims - 1];
+  return atl_array_new ("held", ATL_DTYPE_F32, 1, (gint64[]){ MAX ((gint64) bytes / 4, 1) });
+}
+
+/* What is held beside the pixels that decoding gave, one tile's or all. */
+static void
+count_pixels (AtlRun *run, const AtlArray *pixels)
+{
   guint64 height = (guint64) (run->latent.height * run->latent.factor);
   guint64 width = (guint64) (run->latent.width * run->latent.factor);
-  guint64 of_pixel = atl_array_size (tile) / (h * w), whole = width * height * of_pixel;
-  guint64 rows = w < width || h < height ? 2 * h * width * of_pixel * 4 / 3 : 0;
+  guint64 h = (guint64) pixels->dim[pixels->n_dims - 2];
+  guint64 w = (guint64) pixels->dim[pixels->n_dims - 1], size = atl_array_size (pixels);
+  guint64 whole = size / (h * w) * height * width;
+  g_autoptr (AtlArray) rest = hold (whole - size);
+  g_autoptr (AtlArray) rows = NULL;
+  g_autoptr (AtlArray) copied = NULL;
+  g_autoptr (AtlArray) bytes = NULL;
 
-  return whole * (tile->n_dims == 5 && tile->dim[2] > 1 ? 2 : 1) + whole / 4 + rows;
+  run->count->frames = pixels->n_dims == 5 ? (guint) pixels->dim[2] : 1;
+  /* Two rows of tiles go over into each other while more are decoded. */
+  if (whole > size)
+    rows = hold (size * 2 * width / w * 4 / 3);
+  atl_parts_release (run->parts, "vae");
+  g_clear_pointer (&rows, atl_array_free);
+  /* A clip is laid out anew; the picture in bytes is made, and handed over in a file that is memory
+   * too. */
+  copied = hold (run->count->frames > 1 ? whole : 0);
+  bytes = hold (2 * height * width * 3);
 }
 
 AtlArray *
@@ -172,24 +192,28 @@ atl_run_decode (AtlRun *run, AtlArray *latent, GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
+  g_autoptr (AtlArray) whole = NULL;
   gint64 n_tiles = 1, scale = scale_of (run, latent);
 
   /* Translators: shown while the last numbers become a picture. */
   atl_run_progress (run, _ ("Finishing"), 0, 0);
   if (run->count != NULL && run->tile > 0)
-    latent = cut_one_tile (latent, MAX (run->tile / scale, 1), &n_tiles);
+    {
+      whole = latent;
+      latent = cut_one_tile (whole, MAX (run->tile / scale, 1), &n_tiles);
+    }
   atl_request_add (request, latent);
   if (run->count == NULL)
     ask_for_tiles (run, scale, request);
   pixels = atl_run_output_of (run, "vae", request, "image", error);
+  if (run->count != NULL && pixels != NULL)
+    count_pixels (run, pixels);
   atl_parts_release (run->parts, "vae");
   if (pixels == NULL)
     return NULL;
   if (run->count != NULL)
     {
       /* Nobody looks at the pixels. */
-      run->count->pixel_bytes = pixel_bytes (run, pixels);
-      run->count->frames = pixels->n_dims == 5 ? (guint) pixels->dim[2] : 1;
       run->count->products[ATL_COUNT_DECODE] *= (double) n_tiles;
       run->count->is_done = TRUE;
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "");

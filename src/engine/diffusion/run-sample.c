@@ -85,6 +85,10 @@ count_steps_of (AtlRun *run,
 {
   guint n_calls = atl_schedule_n_calls (schedule);
   guint calls[] = { first, n_calls - 1 };
+  /* What the solver keeps, the noise of a step, what it foretells. */
+  g_autoptr (AtlArray) kept = atl_array_new (
+      "kept", ATL_DTYPE_F32, 2,
+      (gint64[]){ atl_schedule_most_kept (schedule) + 2, atl_array_n_elems (scaled) });
 
   run->count->n_steps = n_calls - MIN (first, n_calls);
   for (guint i = 0; i < MIN (run->count->n_steps, G_N_ELEMENTS (calls)); i++)
@@ -185,6 +189,7 @@ atl_run_sample (AtlRun *run,
   g_clear_pointer (&run->passes, atl_passes_free);
   g_clear_pointer (&run->estimate, atl_array_free);
   /* The autoencoder's memory is not to come on top of it. */
+  atl_schedule_forget (schedule);
   atl_parts_forget (run->parts, ATL_TINY_ROLE);
   atl_parts_release (run->parts, role);
   if (!ok)

@@ -62,7 +62,6 @@ typedef struct
   double products[ATL_N_COUNTS];
   guint64 largest_part;   /* bytes of its weights */
   guint64 cache_bytes;    /* in the host's memory, of what leaves out steps */
-  guint64 pixel_bytes;    /* in the host's memory, of the result and its tiles */
   guint n_steps, n_asked; /* steps there are, and that were walked */
   guint frames;
   gboolean is_done; /* it came to its end; the pipeline gives an error then, which is none */

@@ -84,6 +84,26 @@ atl_schedule_new (const char *class_name, JsonObject *config, GError **error)
   return g_steal_pointer (&self);
 }
 
+void
+atl_schedule_forget (AtlSchedule *self)
+{
+  for (guint i = 0; i < ATL_SCHEDULE_HISTORY; i++)
+    g_clear_pointer (&self->past[i], g_free);
+  g_clear_pointer (&self->kept, g_free);
+  g_clear_pointer (&self->work, g_free);
+  self->n = 0;
+  self->next_call = 0;
+  self->n_done = 0;
+  self->n_past = 0;
+  self->has_kept = FALSE;
+}
+
+guint
+atl_schedule_most_kept (const AtlSchedule *self)
+{
+  return ATL_SCHEDULE_HISTORY + 2;
+}
+
 static void
 clear_run (AtlSchedule *self)
 {
@@ -94,15 +114,7 @@ clear_run (AtlSchedule *self)
   g_clear_pointer (&self->down, g_free);
   g_clear_pointer (&self->orders, g_free);
   self->n_calls = self->n_sigmas = self->n_steps = 0;
-  for (guint i = 0; i < ATL_SCHEDULE_HISTORY; i++)
-    g_clear_pointer (&self->past[i], g_free);
-  g_clear_pointer (&self->kept, g_free);
-  g_clear_pointer (&self->work, g_free);
-  self->n = 0;
-  self->next_call = 0;
-  self->n_done = 0;
-  self->n_past = 0;
-  self->has_kept = FALSE;
+  atl_schedule_forget (self);
 }
 
 void
@@ -253,10 +265,7 @@ atl_schedule_step (
 
   if (n != self->n)
     {
-      for (guint i = 0; i < ATL_SCHEDULE_HISTORY; i++)
-        g_clear_pointer (&self->past[i], g_free);
-      g_free (self->kept);
-      g_free (self->work);
+      atl_schedule_forget (self);
       self->kept = g_new (float, n);
       self->work = g_new (float, n);
       self->n = n;

@@ -94,6 +94,10 @@ gboolean atl_schedule_wants_noise (const AtlSchedule *self, guint call);
  * begins anew without history. `noise` is nullable where wants_noise says FALSE. */
 void atl_schedule_step (
     AtlSchedule *self, guint call, const float *output, float *x, const float *noise, gsize n);
+/* Frees what steps left behind; another begins anew without history. */
+void atl_schedule_forget (AtlSchedule *self);
+/* Samples that are kept between steps, at most. */
+guint atl_schedule_most_kept (const AtlSchedule *self);
 
 /* mu for a picture of n_tokens latent tokens: linear between (base_len, base_shift) and (max_len,
  * max_shift), not clamped (Flux, Qwen-Image, LTX). Reads the four numbers from the configuration.

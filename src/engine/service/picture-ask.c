@@ -11,6 +11,8 @@
 #include "engine/service/picture.h"
 #include "engine/service/service-private.h"
 
+#define ROOM_TRIES 3u
+
 /* --- On the worker that draws --- */
 
 /* [1, 3, H, W], or the first frame of [F, 3, H, W], in 0…1 to bytes. */
@@ -96,6 +98,30 @@ note_memory (AtlSlot *slot, const AtlPictureFit *fit, gboolean is_there)
   malloc_trim (0);
 }
 
+/* Judges until what was judged to fit has its room: others may take some of it meanwhile. FALSE
+ * with an error, in words where it does not fit. */
+static gboolean
+find_room (AtlJob *job,
+           const AtlPicturePlace *place,
+           const AtlSettings *settings,
+           GPtrArray *inputs,
+           AtlPictureFit *fit,
+           GError **error)
+{
+  for (guint i = 0; i < ROOM_TRIES; i++)
+    {
+      atl_picture_fit_clear (fit);
+      if (!atl_picture_judge (job->service, place, settings, inputs, fit, error))
+        return FALSE;
+      if (!fit->fits)
+        break;
+      if (make_room (job, fit))
+        return TRUE;
+    }
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit->words);
+  return FALSE;
+}
+
 /* Inside the turnstile. TRUE when it is worth trying again in another way or place. */
 static gboolean
 draw_once (
@@ -111,18 +137,13 @@ draw_once (
   g_autoptr (GError) local = NULL;
   gboolean is_lost;
 
-  if (!atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
+  if (!find_room (job, &place, settings, inputs, &fit, error))
     return FALSE;
   job->draw.cost = fit.cost;
   g_free (job->draw.runs_on);
   job->draw.runs_on = g_strdup (fit.runs_on);
   if (fit.uses_gpu != slot->uses_gpu)
     slot->step_rate = slot->decode_rate = 0;
-  if (!fit.fits || !make_room (job, &fit))
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit.words);
-      return FALSE;
-    }
   atl_diffusion_model_set_how (slot->pictures, &fit.how);
   *outputs =
       atl_diffusion_model_run (slot->pictures, settings, inputs, &hooks, job->cancellable, &local);

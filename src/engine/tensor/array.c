@@ -15,6 +15,8 @@
 #define LARGE_BYTES (64 * 1024)
 
 static __thread gboolean are_hollow;
+static __thread AtlArrayCount count_func;
+static __thread gpointer count_data;
 
 /* Without its numbers, unless those are hollow. */
 static AtlArray *
@@ -37,6 +39,9 @@ array_new_empty (const char *name, AtlDType dtype, guint n_dims, const gint64 *d
         {
           self->data = pages;
           self->mapped_bytes = atl_array_size (self);
+          self->is_counted = count_func != NULL;
+          if (self->is_counted)
+            count_func ((gint64) self->mapped_bytes, count_data);
         }
     }
   return self;
@@ -137,6 +142,8 @@ atl_array_free (AtlArray *self)
   if (self == NULL)
     return;
   g_free (self->name);
+  if (self->is_counted && count_func != NULL)
+    count_func (-(gint64) self->mapped_bytes, count_data);
   if (self->mapped_bytes > 0)
     munmap (self->data, self->mapped_bytes);
   else
@@ -164,6 +171,13 @@ void
 atl_arrays_set_hollow (gboolean is_hollow)
 {
   are_hollow = is_hollow;
+}
+
+void
+atl_arrays_count (AtlArrayCount count, gpointer user_data)
+{
+  count_func = count;
+  count_data = user_data;
 }
 
 gboolean

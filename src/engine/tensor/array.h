@@ -17,6 +17,7 @@ typedef struct
   gint64 dim[ATL_MAX_DIMS];
   gpointer data;      /* (owned) float or gint32 */
   gsize mapped_bytes; /* not 0: of its own pages (see atl_arrays_set_hollow) */
+  gboolean is_counted;
 } AtlArray;
 
 /* Zeroed. dtype is F32 or I32. Ends the program where memory is out. */
@@ -52,6 +53,10 @@ void atl_arrays_set_hollow (gboolean is_hollow);
 /* Whether that holds for this one, or for one of so many bytes. */
 gboolean atl_array_is_hollow (const AtlArray *self);
 gboolean atl_bytes_are_hollow (gsize size_bytes);
+/* Those that this thread makes from now on are told to `count` when they come and, with less than
+ * 0, when they go; NULL: to nobody. */
+typedef void (*AtlArrayCount) (gint64 bytes, gpointer user_data);
+void atl_arrays_count (AtlArrayCount count, gpointer user_data);
 
 /* A set of arrays with unique names: (element-type AtlArray*), frees its elements. */
 GPtrArray *atl_arrays_new (void);

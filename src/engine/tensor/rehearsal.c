@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "engine/tensor/array.h"
+
 /* Reads up to this size are answered with zeros. */
 #define SMALL_READ (64 * 1024)
 
@@ -16,9 +18,9 @@ typedef struct
 } Rehearsal;
 
 static void
-hold (Rehearsal *self, guint64 bytes)
+hold (Rehearsal *self, gint64 bytes)
 {
-  self->counts.held_bytes += bytes;
+  self->counts.held_bytes += (guint64) bytes;
   self->counts.peak_bytes = MAX (self->counts.peak_bytes, self->counts.held_bytes);
 }
 
@@ -39,7 +41,7 @@ rehearsal_alloc (AtlBackend *backend, gsize size_bytes, GError **error)
   buffer->backend = backend;
   buffer->size_bytes = size_bytes;
   self->counts.largest_alloc = MAX (self->counts.largest_alloc, size_bytes);
-  hold (self, size_bytes);
+  hold (self, (gint64) size_bytes);
   return buffer;
 }
 
@@ -48,7 +50,7 @@ rehearsal_free_buffer (AtlBackend *backend, AtlBuffer *buffer)
 {
   if (buffer == NULL)
     return;
-  ((Rehearsal *) backend)->counts.held_bytes -= buffer->size_bytes;
+  hold ((Rehearsal *) backend, -(gint64) buffer->size_bytes);
   g_free (buffer);
 }
 
@@ -97,7 +99,7 @@ rehearsal_upload (AtlBackend *backend, AtlWeight *weight, GError **error)
     *bytes = weight->size_bytes;
   weight->store[backend->index] = bytes;
   self->counts.weight_bytes += weight->streams ? 0 : *bytes;
-  hold (self, *bytes);
+  hold (self, (gint64) *bytes);
   return TRUE;
 }
 
@@ -108,7 +110,7 @@ rehearsal_drop (AtlBackend *backend, AtlWeight *weight)
 
   if (bytes == NULL)
     return;
-  ((Rehearsal *) backend)->counts.held_bytes -= *bytes;
+  hold ((Rehearsal *) backend, -(gint64) *bytes);
   g_free (bytes);
 }
 
@@ -176,6 +178,19 @@ atl_rehearsal_new (AtlBackend *of, GError **error)
   self->base.few_rows = of->few_rows;
   self->base.many_rows = of->many_rows;
   return &self->base;
+}
+
+static void
+count_array (gint64 bytes, gpointer user_data)
+{
+  hold (user_data, bytes);
+}
+
+void
+atl_rehearsal_count_arrays (AtlBackend *self)
+{
+  g_assert (self == NULL || self->klass == &rehearsal_class);
+  atl_arrays_count (self != NULL ? count_array : NULL, self);
 }
 
 const AtlRehearsalCounts *

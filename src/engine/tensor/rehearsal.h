@@ -27,6 +27,9 @@ typedef struct
 
 /* `of` is borrowed and outlives it. ATL_ERROR_FULL when there are too many devices. */
 AtlBackend *atl_rehearsal_new (AtlBackend *of, GError **error);
+/* On this thread, until it is given NULL: hollow arrays (array.h) are held by this one too, as they
+ * are in the host's memory. */
+void atl_rehearsal_count_arrays (AtlBackend *self);
 /* Borrowed. */
 const AtlRehearsalCounts *atl_rehearsal_counts (const AtlBackend *self);
 

@@ -3,8 +3,9 @@
  *
  * The system clears a page when it is first written to, a large one as a whole: two threads that
  * meet a new page both clear it, and one has done so for nothing. So, before weights are filled
- * that have few pages, all threads touch pages of their own, for the weights to come, too. Of a
- * weight with many pages each thread meets others, and finds what it cleared in its cache. */
+ * that have few pages, all threads touch pages of their own, for the weights to come, too: no more
+ * than a share of what there is, since nobody may come. Of a weight with many pages each thread
+ * meets others, and finds what it cleared in its cache. */
 #include "engine/tensor/cpu/slabs.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 #include "engine/tensor/cpu/cpu-private.h"
 
 #define SLAB_BYTES ((gsize) 32 * 1024 * 1024)
-#define TOUCH_BYTES ((gsize) 4 * ATL_CPU_HUGE_BYTES) /* at a time, at least */
+#define TOUCH_BYTES ((gsize) 4 * ATL_CPU_HUGE_BYTES) /* at a time */
+#define TOUCH_SHARE 4                                /* of what there is, where that is less */
 #define SMALL_PAGE 4096
 
 typedef struct
@@ -85,6 +87,17 @@ touch_page (gconstpointer args, guint chunk, guint worker)
     page[i] = 0;
 }
 
+/* Bytes that are touched at a time. */
+static gsize
+touch_step (const AtlCpuSlabs *self)
+{
+  gsize used = 0;
+
+  for (guint i = 0; i < self->slabs->len; i++)
+    used += g_array_index (self->slabs, Slab, i).used;
+  return MIN (TOUCH_BYTES, round_up (used / TOUCH_SHARE, ATL_CPU_HUGE_BYTES));
+}
+
 static void
 touch (AtlCpuSlabs *self, Slab *slab, gsize n_wanted)
 {
@@ -98,7 +111,8 @@ touch (AtlCpuSlabs *self, Slab *slab, gsize n_wanted)
       slab->touched = round_up (slab->used, ATL_CPU_HUGE_BYTES);
       return;
     }
-  bytes = MIN (round_up (slab->used - slab->touched, TOUCH_BYTES), slab->size - slab->touched);
+  bytes = round_up (slab->used - slab->touched, touch_step (self));
+  bytes = MIN (bytes, slab->size - slab->touched);
   atl_pool_run (self->pool, (guint) (bytes / ATL_CPU_HUGE_BYTES), touch_page, &first);
   slab->touched += bytes;
 }
