@@ -120,9 +120,14 @@ atl_checkpoint_get_uint (const AtlCheckpoint *self,
     }
   if (number < min || number > max)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: “%s” is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64),
-                   atl_checkpoint_name (self), key, number, min, max);
+      if (min == max)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                     _ ("%s: “%s” is %" PRIu64 "; expected %" PRIu64), atl_checkpoint_name (self),
+                     key, number, min);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                     _ ("%s: “%s” is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64),
+                     atl_checkpoint_name (self), key, number, min, max);
       return FALSE;
     }
   *out = number;
@@ -169,8 +174,12 @@ atl_checkpoint_get_float (
     }
   if (!isfinite (number) || number < min || number > max)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is %g; expected %g to %g"),
-                   atl_checkpoint_name (self), key, number, min, max);
+      if (min == max)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is %g; expected %g"),
+                     atl_checkpoint_name (self), key, number, min);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is %g; expected %g to %g"),
+                     atl_checkpoint_name (self), key, number, min, max);
       return FALSE;
     }
   *out = number;

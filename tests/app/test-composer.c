@@ -310,6 +310,15 @@ test_drop_text (void)
   g_assert_true (app_fixture_wait (has_notice, &notice, 5));
   g_assert_nonnull (strstr (notice, "image.dat"));
   g_assert_cmpuint (count_files (app_composer (&f)), ==, 1);
+  /* The same again; but not what stands in it now. */
+  g_clear_pointer (&notice, g_free);
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_notice, &notice, 5));
+  g_assert_cmpstr (notice, ==, "“notes.md” is attached already.");
+  g_assert_cmpuint (count_files (app_composer (&f)), ==, 1);
+  g_file_set_contents (path, "# Other notes", -1, NULL);
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_two_files, app_composer (&f), 5));
   app_fixture_stop (&f);
 }
 

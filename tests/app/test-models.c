@@ -75,6 +75,20 @@ is_switched_off (AppFixture *f, const char *name)
   return row != NULL && !gtk_list_box_row_get_activatable (GTK_LIST_BOX_ROW (row));
 }
 
+/* Where there is no model it does not speak of another one. */
+static void
+test_no_models (void)
+{
+  AppFixture f;
+  GtkWidget *button;
+
+  app_fixture_start (&f);
+  atl_model_switcher_popup (ATL_MODEL_SWITCHER (f.window->model_switcher));
+  button = app_fixture_find_id (f.window->model_switcher, "open_button");
+  g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (button)), ==, "Open a model file…");
+  app_fixture_stop (&f);
+}
+
 /* The popover of the header asks, and its row says why it cannot be chosen. */
 static void
 test_switcher (void)
@@ -321,6 +335,7 @@ int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/models/none", test_no_models);
   g_test_add_func ("/app/models/end-of-session", test_end_of_session);
   g_test_add_func ("/app/models/row", test_row);
   g_test_add_func ("/app/models/verify", test_verify);

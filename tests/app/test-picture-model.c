@@ -171,6 +171,33 @@ test_unloaded_name (void)
   g_clear_pointer (&last_notice, g_free);
 }
 
+static const char *
+strip_title (AppFixture *f)
+{
+  return gtk_label_get_text (GTK_LABEL (app_fixture_find_id (f->window->strip, "title_label")));
+}
+
+/* Of a model that chats and one that draws the strip names that of the page in sight, whichever was
+ * loaded first. */
+static void
+test_strip (void)
+{
+  AppFixture f;
+  g_autofree char *stories = NULL;
+
+  app_start_drawing (&f);
+  stories = app_unpack_golden (f.dir, "llm-llama3-tied");
+  app_assert_soon (
+      g_str_equal (strip_title (&f), atl_pictures_session_get_model_name (app_pictures (&f))));
+  atl_session_load_model (f.session, (const char *[]){ stories, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (app_is_loaded, &f, WAIT_S));
+  app_act (&f, "win.show-page", "chats");
+  app_assert_soon (g_str_equal (strip_title (&f), atl_session_get_model_name (f.session)));
+  app_act (&f, "win.show-page", "images");
+  g_assert_cmpstr (strip_title (&f), ==, atl_pictures_session_get_model_name (app_pictures (&f)));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -178,5 +205,6 @@ main (int argc, char **argv)
   g_test_add_func ("/picture-model/library", test_library);
   g_test_add_func ("/picture-model/unfit-lora", test_unfit_lora);
   g_test_add_func ("/picture-model/unloaded-name", test_unloaded_name);
+  g_test_add_func ("/picture-model/strip", test_strip);
   return app_run_pictures ();
 }

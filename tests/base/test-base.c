@@ -355,6 +355,13 @@ test_checkpoint (void)
   g_clear_error (&error);
   g_assert_false (atl_checkpoint_get_uint (cp, "n", 13, 100, &u, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_true (g_str_has_suffix (error->message, "expected 13 to 100"));
+  g_clear_error (&error);
+  g_assert_false (atl_checkpoint_get_uint (cp, "n", 13, 13, &u, &error));
+  g_assert_true (g_str_has_suffix (error->message, "expected 13"));
+  g_clear_error (&error);
+  g_assert_false (atl_checkpoint_get_float (cp, "n", 13, 13, &d, &error));
+  g_assert_true (g_str_has_suffix (error->message, "expected 13"));
   g_clear_error (&error);
   g_assert_false (atl_checkpoint_get_uint (cp, "r", 0, 100, &u, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);

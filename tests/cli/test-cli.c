@@ -129,6 +129,23 @@ test_bench_backend (void)
     }
 }
 
+/* Its options are called like those of other commands. */
+static void
+test_bench_kv_type (void)
+{
+  static const char *const commands[] = { "bench", "greedy" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      g_auto (CliResult) result = { 0 };
+
+      cli_run (&result, NULL, commands[i], "--kv-type", "q8_0", "/nonexistent.gguf", "/runs.json",
+               NULL);
+      g_assert_cmpint (result.status, ==, 1);
+      g_assert_null (strstr (result.err, "kv-type"));
+    }
+}
+
 static void
 test_no_model (void)
 {
@@ -426,6 +443,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/refusals", test_refusals);
   g_test_add_func ("/cli/odd-bytes", test_odd_bytes);
   g_test_add_func ("/cli/bench-backend", test_bench_backend);
+  g_test_add_func ("/cli/bench-kv-type", test_bench_kv_type);
   g_test_add_func ("/cli/no-model", test_no_model);
   g_test_add_func ("/cli/run", test_run);
   g_test_add_func ("/cli/json", test_json);

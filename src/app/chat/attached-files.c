@@ -57,6 +57,19 @@ count_bytes (GPtrArray *list)
 
 /* --- Taking in --- */
 
+static gboolean
+has (AtlAttachedFiles *self, const AtlAttachment *file)
+{
+  for (guint i = 0; i < self->list->len; i++)
+    {
+      const AtlAttachment *other = self->list->pdata[i];
+
+      if (g_str_equal (other->name, file->name) && g_str_equal (other->text, file->text))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* NULL when it can be added. */
 static GError *
 check_room (AtlAttachedFiles *self, const AtlAttachment *file, guint n_context)
@@ -64,6 +77,8 @@ check_room (AtlAttachedFiles *self, const AtlAttachment *file, guint n_context)
   gsize n_bytes = strlen (file->text);
   guint n_tokens = atl_attachment_estimate_tokens (n_bytes);
 
+  if (has (self, file))
+    return g_error_new (ATL_ERROR, ATL_ERROR_BUSY, _ ("“%s” is attached already."), file->name);
   if (n_context > 0 && n_tokens > n_context)
     return g_error_new (
         ATL_ERROR, ATL_ERROR_FULL,

@@ -154,26 +154,27 @@ find_name (GPtrArray *presets, const char *name)
   return NULL;
 }
 
-gboolean
+gint64
 atl_chat_preset_save (GtkWidget *pane,
                       AtlSession *session,
                       AtlConversation *conversation,
                       GPtrArray *presets,
                       const char *name,
-                      AtlPresetChanged changed,
-                      GError **error)
+                      AtlPresetChanged changed)
 {
   const AtlPreset *same = find_name (presets, name);
   g_autofree char *json = read_off (conversation);
   g_autofree char *words = NULL;
+  g_autoptr (GError) error = NULL;
+  gint64 id = atl_store_preset_save (atl_session_get_store (session), name, json, &error);
 
-  if (atl_store_preset_save (atl_session_get_store (session), name, json, error) == 0)
-    return FALSE;
-  if (same == NULL || g_str_equal (same->settings_json, json))
-    return TRUE;
+  if (id == 0)
+    atl_session_emit_notice (session, error->message);
+  if (id == 0 || same == NULL || g_str_equal (same->settings_json, json))
+    return id;
   words = g_strdup_printf (_ ("Preset “%s” replaced"), same->name);
   offer_back (pane, session, same, words, changed);
-  return TRUE;
+  return id;
 }
 
 /* --- Another name --- */
@@ -184,8 +185,7 @@ typedef struct
   AtlSession *session;
   gint64 id;
   char *name;
-  AtlPresetNamed renamed;
-  AtlPresetChanged changed;
+  AtlPresetChanged renamed;
 } Rename;
 
 static void
@@ -213,9 +213,9 @@ rename_to (const char *name, gpointer data)
       atl_session_emit_notice (rename->session, error->message);
       return;
     }
-  rename->renamed (rename->pane, name);
+  rename->renamed (rename->pane);
   words = g_strdup_printf (_ ("Preset “%s” renamed"), rename->name);
-  kept = keep (rename->pane, NULL, rename->changed);
+  kept = keep (rename->pane, NULL, rename->renamed);
   kept->session = g_object_ref (rename->session);
   kept->name = g_strdup (rename->name);
   kept->id = rename->id;
@@ -226,8 +226,7 @@ void
 atl_chat_preset_ask_rename (GtkWidget *pane,
                             AtlSession *session,
                             const AtlPreset *preset,
-                            AtlPresetNamed renamed,
-                            AtlPresetChanged changed)
+                            AtlPresetChanged renamed)
 {
   Rename *rename = g_new0 (Rename, 1);
 
@@ -236,22 +235,23 @@ atl_chat_preset_ask_rename (GtkWidget *pane,
   rename->id = preset->id;
   rename->name = g_strdup (preset->name);
   rename->renamed = renamed;
-  rename->changed = changed;
   atl_dialog_ask_text (pane, _ ("Rename preset"), NULL, _ ("Name"), preset->name, _ ("_Rename"),
                        rename_to, rename, free_rename);
 }
 
-gboolean
+void
 atl_chat_preset_remove (GtkWidget *pane,
                         AtlSession *session,
                         const AtlPreset *preset,
-                        AtlPresetChanged changed,
-                        GError **error)
+                        AtlPresetChanged changed)
 {
   g_autofree char *words = g_strdup_printf (_ ("Preset “%s” removed"), preset->name);
+  g_autoptr (GError) error = NULL;
 
-  if (!atl_store_preset_remove (atl_session_get_store (session), preset->id, error))
-    return FALSE;
+  if (!atl_store_preset_remove (atl_session_get_store (session), preset->id, &error))
+    {
+      atl_session_emit_notice (session, error->message);
+      return;
+    }
   offer_back (pane, session, preset, words, changed);
-  return TRUE;
 }

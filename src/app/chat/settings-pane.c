@@ -323,9 +323,8 @@ show_system_prompt (AtlSettingsPane *self)
 /* --- Presets --- */
 
 static void
-show_presets (GtkWidget *pane, const char *selected)
+show_presets (AtlSettingsPane *self, gint64 selected)
 {
-  AtlSettingsPane *self = ATL_SETTINGS_PANE (pane);
   g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
   guint choice = 0;
 
@@ -336,7 +335,7 @@ show_presets (GtkWidget *pane, const char *selected)
     {
       const AtlPreset *preset = g_ptr_array_index (self->presets, i);
       gtk_string_list_append (names, preset->name);
-      if (g_strcmp0 (preset->name, selected) == 0)
+      if (preset->id == selected)
         choice = i + 1;
     }
   self->showing = TRUE;
@@ -364,10 +363,18 @@ presets_changed (GtkWidget *widget)
 
   if (self->conversation == NULL)
     return;
-  show_presets (widget, NULL);
+  show_presets (self, 0);
   show_settings (self);
   if (self->system_source == 0)
     show_system_prompt (self);
+}
+
+static void
+keep_chosen_preset (GtkWidget *widget)
+{
+  AtlSettingsPane *self = ATL_SETTINGS_PANE (widget);
+
+  show_presets (self, selected_preset (self) != NULL ? selected_preset (self)->id : 0);
 }
 
 static void
@@ -389,14 +396,13 @@ static void
 save_as (const char *name, gpointer data)
 {
   AtlSettingsPane *self = data;
-  g_autoptr (GError) error = NULL;
+  gint64 id;
 
   save_system_prompt (self);
-  if (!atl_chat_preset_save (GTK_WIDGET (self), self->session, self->conversation, self->presets,
-                             name, presets_changed, &error))
-    g_signal_emit (self, signals[NOTICE], 0, error->message);
-  else
-    show_presets (GTK_WIDGET (self), name);
+  id = atl_chat_preset_save (GTK_WIDGET (self), self->session, self->conversation, self->presets,
+                             name, presets_changed);
+  if (id != 0)
+    show_presets (self, id);
 }
 
 static void
@@ -415,21 +421,17 @@ rename_cb (AtlSettingsPane *self)
   const AtlPreset *preset = selected_preset (self);
 
   if (preset != NULL)
-    atl_chat_preset_ask_rename (GTK_WIDGET (self), self->session, preset, show_presets,
-                                presets_changed);
+    atl_chat_preset_ask_rename (GTK_WIDGET (self), self->session, preset, keep_chosen_preset);
 }
 
 static void
 remove_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
-  g_autoptr (GError) error = NULL;
 
-  if (preset == NULL)
-    return;
-  if (!atl_chat_preset_remove (GTK_WIDGET (self), self->session, preset, presets_changed, &error))
-    g_signal_emit (self, signals[NOTICE], 0, error->message);
-  show_presets (GTK_WIDGET (self), NULL);
+  if (preset != NULL)
+    atl_chat_preset_remove (GTK_WIDGET (self), self->session, preset, presets_changed);
+  show_presets (self, 0);
 }
 
 static void
@@ -438,7 +440,7 @@ reset_all_cb (AtlSettingsPane *self)
   g_autoptr (JsonObject) none = json_object_new ();
 
   atl_conversation_replace_settings (self->conversation, none);
-  show_presets (GTK_WIDGET (self), NULL);
+  show_presets (self, 0);
   show_settings (self);
 }
 
@@ -484,7 +486,7 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
   show_settings (self);
   if (!same)
     {
-      show_presets (GTK_WIDGET (self), NULL);
+      show_presets (self, 0);
       show_system_prompt (self);
     }
 }

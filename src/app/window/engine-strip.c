@@ -11,8 +11,9 @@ struct _AtlEngineStrip
 {
   GtkWidget parent_instance;
 
-  AtlSession *session; /* (nullable) */
-  GSignalGroup *task;  /* of the picture that is being drawn */
+  AtlSession *session;   /* (nullable) */
+  GSignalGroup *task;    /* of the picture that is being drawn */
+  gboolean for_pictures; /* the model of the page in sight is one for pictures */
 
   GtkWidget *button;
   GtkWidget *title_label;
@@ -117,16 +118,15 @@ is_part (AtlModel *model, const char *name)
   return model != NULL && g_strcmp0 (atl_model_get_info (model)->name, name) == 0;
 }
 
-/* The first that was loaded; but of several that chat, as for a comparison, or draw, the one in
- * use. */
+/* The model in use on the page in sight, else the one that is in use elsewhere, and not another of
+ * several, as for a comparison; else the first that was loaded. */
 static const char *
 first_name (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
+  AtlModel *chat = atl_session_get_model (self->session);
   AtlModel *picture = atl_pictures_session_get_model (atl_pictures_session_get (self->session));
-  AtlModel *used[] = { atl_session_get_model (self->session), picture };
+  AtlModel *used[] = { self->for_pictures ? picture : chat, self->for_pictures ? chat : picture };
 
-  if (is_part (picture, status->parts[0].name))
-    return part_name (self, status->parts[0].name);
   for (gsize k = 0; k < G_N_ELEMENTS (used); k++)
     for (guint i = 0; i < status->n_parts; i++)
       if (is_part (used[k], status->parts[i].name))
@@ -322,6 +322,14 @@ atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session)
   g_signal_connect_object (atl_pictures_session_get (session), "notify::model",
                            G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   refresh (self);
+}
+
+void
+atl_engine_strip_set_for_pictures (AtlEngineStrip *self, gboolean for_pictures)
+{
+  self->for_pictures = for_pictures;
+  if (self->session != NULL)
+    refresh (self);
 }
 
 static void

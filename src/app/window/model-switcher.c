@@ -27,6 +27,7 @@ struct _AtlModelSwitcher
   GtkWidget *entry;
   GtkWidget *stack;
   GtkWidget *list;
+  GtkWidget *open_button;
   GtkWidget *unload_button;
 };
 
@@ -239,6 +240,9 @@ refresh_list (AtlModelSwitcher *self)
       n++;
     }
   gtk_widget_set_visible (self->entry, n_of_kind > 6);
+  gtk_button_set_label (GTK_BUTTON (self->open_button), n_of_kind > 0 || get_model (self) != NULL
+                                                            ? _ ("Load another…")
+                                                            : _ ("Open a model file…"));
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack), n > 0 ? "list" : "empty");
   if (path != NULL)
     focus_row (self, path);
@@ -465,6 +469,7 @@ atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
   BIND (entry);
   BIND (stack);
   BIND (list);
+  BIND (open_button);
   BIND (unload_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, shown_cb);

@@ -111,6 +111,8 @@ refresh_layout (AtlWindow *self)
   gtk_stack_set_visible_child (GTK_STACK (self->lists), atl_window_shows_page (self, "images")
                                                             ? self->picture_list
                                                             : self->chat_list);
+  atl_engine_strip_set_for_pictures (ATL_ENGINE_STRIP (self->strip),
+                                     atl_window_shows_page (self, "images"));
   gtk_stack_set_visible_child_name (
       GTK_STACK (self->title_stack),
       adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)));

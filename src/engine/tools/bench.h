@@ -9,9 +9,8 @@
 G_BEGIN_DECLS
 
 /* bench [MODEL.gguf…] [--synthetic SHAPE:TYPE] [--threads N] [--prompt N] [--generate N]
- * [--depth N,…] [--repeat N] [--rows N,…] [--parallel N,…] [--backend cpu|opencl:N] [--kv TYPE]
- * [--json]
- *       [--image SHAPE[:TYPE]|FILE] [--size WxH[xFRAMES]]
+ * [--depth N,…] [--repeat N] [--rows N,…] [--parallel N,…] [--backend cpu|opencl:N]
+ * [--kv-type TYPE] [--json] [--image SHAPE[:TYPE]|FILE] [--size WxH[xFRAMES]]
  * Decoding starts at --depth tokens of context (0), as llama-bench's does. Prints prefill and
  * decode tokens per second (medians of the repeats), the read bandwidth (the median of readings
  * right before and after decoding; with --json also the best) and the share of it that decoding

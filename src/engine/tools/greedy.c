@@ -75,7 +75,8 @@ atl_tool_greedy (int argc, char **argv)
   double tolerance = 0.05;
   GOptionEntry entries[] = {
     { "backend", 0, 0, G_OPTION_ARG_STRING, &backend, "As for golden; default cpu-fast", "NAME" },
-    { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "f32, f16 (default), q8_0 or q4_0", "TYPE" },
+    { "kv-type", 0, 0, G_OPTION_ARG_STRING, &kv, "f32, f16 (default), q8_0 or q4_0", "TYPE" },
+    { "kv", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &kv, NULL, NULL },
     { "tolerance", 0, 0, G_OPTION_ARG_DOUBLE, &tolerance, "Default 0.05", "X" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "MODEL.gguf RUNS.json" },
     { NULL },

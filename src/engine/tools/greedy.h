@@ -8,7 +8,7 @@
 
 G_BEGIN_DECLS
 
-/* greedy [--backend NAME] [--kv f32|f16|q8_0|q4_0] [--tolerance X] MODEL.gguf RUNS.json
+/* greedy [--backend NAME] [--kv-type f32|f16|q8_0|q4_0] [--tolerance X] MODEL.gguf RUNS.json
  *
  * RUNS.json has prompt ids, the ids that follow in float32 arithmetic and the gaps between the two
  * best logits. Prints a line a run: teacher-forced steps whose arg-max changed, with the largest
