@@ -7,6 +7,7 @@
 
 #include "app/images/images-page.h"
 #include "app/images/mask-area.h"
+#include "app/images/pen-stroke.h"
 #include "app/images/picture-prepare.h"
 #include "app/images/reference-group.h"
 #include "app/images/start-group.h"
@@ -372,6 +373,103 @@ test_not_lost (void)
   app_fixture_stop (&f);
 }
 
+/* Which end of a pen erases, whose pressure counts, and how much. */
+static void
+test_pen (void)
+{
+  static const struct
+  {
+    AtlPenInput input;
+    AtlPenStroke stroke;
+  } cases[] = {
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_PEN, GDK_SOURCE_MOUSE, TRUE, 0 }, { 0.25, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_PEN, GDK_SOURCE_MOUSE, TRUE, 0.5 }, { 0.625, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_AIRBRUSH, GDK_SOURCE_PEN, TRUE, 1 }, { 1, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_ERASER, GDK_SOURCE_MOUSE, TRUE, 0.5 }, { 0.625, TRUE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_UNKNOWN, GDK_SOURCE_MOUSE, TRUE, 7 }, { 1, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_PEN, GDK_SOURCE_PEN, FALSE, 0 }, { 1, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_MOUSE, GDK_SOURCE_PEN, TRUE, 0 }, { 1, FALSE } },
+    { { TRUE, GDK_DEVICE_TOOL_TYPE_LENS, GDK_SOURCE_PEN, TRUE, 0 }, { 1, FALSE } },
+    { { FALSE, GDK_DEVICE_TOOL_TYPE_UNKNOWN, GDK_SOURCE_PEN, TRUE, 0.5 }, { 0.625, FALSE } },
+    { { FALSE, GDK_DEVICE_TOOL_TYPE_UNKNOWN, GDK_SOURCE_MOUSE, TRUE, 0 }, { 1, FALSE } },
+    { { FALSE, GDK_DEVICE_TOOL_TYPE_ERASER, GDK_SOURCE_TOUCHSCREEN, TRUE, 0 }, { 1, FALSE } },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      AtlPenStroke stroke = atl_pen_stroke (&cases[i].input);
+
+      g_assert_cmpfloat (stroke.width, ==, cases[i].stroke.width);
+      g_assert_cmpint (stroke.erases, ==, cases[i].stroke.erases);
+    }
+  g_assert_cmpfloat (atl_pen_stroke_of_event (NULL).width, ==, 1);
+  g_assert_false (atl_pen_stroke_of_event (NULL).erases);
+}
+
+static GtkEventController *
+find_drag (GtkWidget *widget)
+{
+  g_autoptr (GListModel) all = gtk_widget_observe_controllers (widget);
+
+  for (guint i = 0; i < g_list_model_get_n_items (all); i++)
+    {
+      g_autoptr (GtkEventController) controller = g_list_model_get_item (all, i);
+
+      if (GTK_IS_GESTURE_DRAG (controller))
+        return controller;
+    }
+  g_assert_not_reached ();
+}
+
+/* A stroke from pointer or pen, as GTK tells of it: it follows the movement, is one step of undo,
+ * and is as wide as the brush says. */
+static void
+test_stroke (void)
+{
+  g_autofree char *path = NULL;
+  GtkEventController *drag;
+  AppFixture f;
+  AtlMask *mask;
+  GtkWidget *area;
+  double width, height, scale;
+
+  app_start_drawing (&f);
+  path = write_picture ("stroke.png");
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_start, &f, WAIT_S));
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  area = app_fixture_find (f.window->images_page, ATL_TYPE_MASK_AREA, NULL, NULL);
+  app_assert_soon (gtk_widget_get_mapped (area) && gtk_widget_get_width (area) > 0);
+  mask = atl_mask_area_get_mask (ATL_MASK_AREA (area));
+  width = atl_mask_get_width (mask);
+  height = atl_mask_get_height (mask);
+  scale = MIN (gtk_widget_get_width (area) / width, gtk_widget_get_height (area) / height);
+  atl_mask_area_set_brush (ATL_MASK_AREA (area), 0.1);
+  drag = find_drag (area);
+  g_signal_emit_by_name (drag, "drag-begin", gtk_widget_get_width (area) / 2.0,
+                         gtk_widget_get_height (area) / 2.0);
+  for (guint i = 1; i <= 4; i++)
+    g_signal_emit_by_name (drag, "drag-update", width / 4 * i / 4 * scale, 0.0);
+  g_signal_emit_by_name (drag, "drag-end", width / 4 * scale, 0.0);
+  {
+    const guint8 *row = atl_mask_get_bytes (mask) + (gsize) (height / 2) * (gsize) width;
+
+    g_assert_cmpuint (row[(gsize) (width / 2)], ==, 255);
+    g_assert_cmpuint (row[(gsize) (width * 5 / 8)], ==, 255);
+    g_assert_cmpuint (row[(gsize) (width * 3 / 4) - 1], ==, 255);
+    g_assert_cmpuint (row[(gsize) (width / 4)], ==, 0);
+    g_assert_cmpuint (
+        atl_mask_get_bytes (mask)[(gsize) (height / 4) * (gsize) width + (gsize) (width / 2)], ==,
+        0);
+  }
+  /* What comes after the end is no stroke. */
+  g_signal_emit_by_name (drag, "drag-update", 0.0, -height / 4 * scale);
+  atl_mask_undo (mask);
+  g_assert_true (atl_mask_is_empty (mask));
+  g_assert_false (atl_mask_can_undo (mask));
+  app_fixture_stop (&f);
+}
+
 /* A window of 360 px has room for the settings of a picture to begin with, and for what it is
  * painted on and extended with, in letters of twice the size. */
 static void
@@ -415,5 +513,7 @@ main (int argc, char **argv)
   app_add_case ("/editing/roles", test_roles);
   app_add_case ("/editing/large-letters", test_large_letters);
   app_add_case ("/editing/not-lost", test_not_lost);
+  g_test_add_func ("/editing/pen", test_pen);
+  app_add_case ("/editing/stroke", test_stroke);
   return app_run_pictures ();
 }

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "app/images/pen-stroke.h"
+
 #define LEAST_PX 80
 #define LEAST_BRUSH 0.005
 #define MOST_BRUSH 0.5
@@ -149,53 +151,25 @@ atl_mask_area_changed (AtlMaskArea *self)
 /* --- Painting --- */
 
 static void
-paint (AtlMaskArea *self, double x0, double y0, gboolean erase, double pressure)
+paint (AtlMaskArea *self, double x0, double y0, gboolean erase, double width)
 {
-  atl_mask_line (self->mask, x0, y0, self->x, self->y, radius (self) * pressure, erase);
+  atl_mask_line (self->mask, x0, y0, self->x, self->y, radius (self) * width, erase);
   g_clear_object (&self->overlay);
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
-/* A pen is told by its tool: the events of one come from the pointer that all of them move, and a
- * mouse may claim to have a pressure, which is always 0. */
-static gboolean
-is_pen (GdkEvent *event)
+static AtlPenStroke
+get_stroke (GtkGesture *gesture)
 {
-  GdkDeviceTool *tool = gdk_event_get_device_tool (event);
-  GdkDevice *device = gdk_event_get_device (event);
-  GdkDeviceToolType type =
-      tool != NULL ? gdk_device_tool_get_tool_type (tool) : GDK_DEVICE_TOOL_TYPE_UNKNOWN;
-
-  if (tool != NULL)
-    return type != GDK_DEVICE_TOOL_TYPE_MOUSE && type != GDK_DEVICE_TOOL_TYPE_LENS;
-  return device != NULL && gdk_device_get_source (device) == GDK_SOURCE_PEN;
-}
-
-/* 1 of what is no pen. */
-static double
-get_pressure (GtkGesture *gesture)
-{
-  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
-  double pressure;
-
-  if (event != NULL && is_pen (event) && gdk_event_get_axis (event, GDK_AXIS_PRESSURE, &pressure))
-    return 0.25 + 0.75 * CLAMP (pressure, 0, 1);
-  return 1;
-}
-
-/* The other end of a pen. */
-static gboolean
-is_eraser (GtkGesture *gesture)
-{
-  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
-  GdkDeviceTool *tool = event != NULL ? gdk_event_get_device_tool (event) : NULL;
-
-  return tool != NULL && gdk_device_tool_get_tool_type (tool) == GDK_DEVICE_TOOL_TYPE_ERASER;
+  return atl_pen_stroke_of_event (
+      gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture)));
 }
 
 static void
 drag_begin_cb (GtkGestureDrag *gesture, double x, double y, AtlMaskArea *self)
 {
+  AtlPenStroke stroke = get_stroke (GTK_GESTURE (gesture));
+
   if (self->mask == NULL)
     return;
   gtk_gesture_set_state (GTK_GESTURE (gesture), GTK_EVENT_SEQUENCE_CLAIMED);
@@ -204,11 +178,11 @@ drag_begin_cb (GtkGestureDrag *gesture, double x, double y, AtlMaskArea *self)
   self->stroke_y = y;
   self->is_drawing = self->has_brush = TRUE;
   self->stroke_erases =
-      self->erases || is_eraser (GTK_GESTURE (gesture)) ||
+      self->erases || stroke.erases ||
       gtk_gesture_single_get_current_button (GTK_GESTURE_SINGLE (gesture)) == GDK_BUTTON_SECONDARY;
   atl_mask_begin (self->mask);
   move_to (self, x, y);
-  paint (self, self->x, self->y, self->stroke_erases, get_pressure (GTK_GESTURE (gesture)));
+  paint (self, self->x, self->y, self->stroke_erases, stroke.width);
 }
 
 static void
@@ -219,7 +193,7 @@ drag_update_cb (GtkGestureDrag *gesture, double dx, double dy, AtlMaskArea *self
   if (!self->is_drawing)
     return;
   move_to (self, self->stroke_x + dx, self->stroke_y + dy);
-  paint (self, x0, y0, self->stroke_erases, get_pressure (GTK_GESTURE (gesture)));
+  paint (self, x0, y0, self->stroke_erases, get_stroke (GTK_GESTURE (gesture)).width);
 }
 
 static void
