@@ -315,12 +315,12 @@ atl_chat_job_init (AtlChatJob *self)
   atl_job_init (&self->job, self, &job_class);
 }
 
-AtlChatJob *
-atl_chat_job_new (AtlClient *client,
-                  AtlModel *model,
-                  const char *method,
-                  const char *text,
-                  const AtlChatParams *params)
+static AtlChatJob *
+chat_job_new (AtlClient *client,
+              AtlModel *model,
+              const char *method,
+              const char *text,
+              const AtlChatParams *params)
 {
   AtlChatJob *self = g_object_new (ATL_TYPE_CHAT_JOB, NULL);
   g_auto (AtlChatParams) own = { 0 };
@@ -350,7 +350,7 @@ atl_client_chat (AtlClient *self,
                  const AtlChatParams *params)
 {
   g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && messages != NULL, NULL);
-  return atl_chat_job_new (self, model, "Chat", messages, params);
+  return chat_job_new (self, model, "Chat", messages, params);
 }
 
 AtlChatJob *
@@ -360,7 +360,7 @@ atl_client_complete (AtlClient *self,
                      const AtlChatParams *params)
 {
   g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && prompt != NULL, NULL);
-  return atl_chat_job_new (self, model, "Complete", prompt, params);
+  return chat_job_new (self, model, "Complete", prompt, params);
 }
 
 void

@@ -92,6 +92,8 @@ void atl_client_remove_timer (AtlClient *self, guint *id);
 /* The ledger as the engine told it; NULL when there is none. */
 void atl_client_take_status (AtlClient *self, GVariant *dict);
 /* client.c */
+/* Process number of the running engine, 0 when none: tests end it. */
+GPid atl_client_get_pid (AtlClient *self);
 /* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */
 void atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
 
@@ -163,12 +165,5 @@ GBytes *atl_room_read (GUnixFDList *fds,
                        guint max_side,
                        guint64 offset,
                        GError **error);
-
-/* chat-job.c */
-AtlChatJob *atl_chat_job_new (AtlClient *client,
-                              AtlModel *model,
-                              const char *method,
-                              const char *text,
-                              const AtlChatParams *params);
 
 G_END_DECLS

@@ -157,13 +157,6 @@ atl_client_get_state (AtlClient *self)
   return self->state;
 }
 
-const char *
-atl_client_get_sentence (AtlClient *self)
-{
-  g_return_val_if_fail (ATL_IS_CLIENT (self), NULL);
-  return self->sentence;
-}
-
 AtlEngineStatus *
 atl_client_get_status (AtlClient *self)
 {

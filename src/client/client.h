@@ -66,10 +66,7 @@ AtlClient *atl_client_new (void);
 char *atl_client_find_engine (GError **error);
 
 AtlEngineState atl_client_get_state (AtlClient *self);
-const char *atl_client_get_sentence (AtlClient *self);    /* borrowed */
 AtlEngineStatus *atl_client_get_status (AtlClient *self); /* (nullable) borrowed */
-/* Process number of the running engine, 0 when none; for messages and tests. */
-GPid atl_client_get_pid (AtlClient *self);
 
 /* Starts the engine if none runs. Optional: every request does it. */
 void atl_client_start_async (AtlClient *self,

@@ -3,6 +3,7 @@
 #define G_LOG_DOMAIN "atl-hub"
 
 #include "hub/fetch-file.h"
+#include "hub/hub-private.h"
 
 #include <glib/gi18n.h>
 #include <stdio.h>

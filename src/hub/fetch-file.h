@@ -29,8 +29,4 @@ char *atl_fetch_file (SoupSession *session,
                       GCancellable *cancellable,
                       GError **error);
 
-/* How often in a row a download is tried without a new byte, and how long the first pause is (each
- * next is twice as long). For tests of servers that never recover; 5 and 500 otherwise. */
-void atl_fetch_set_patience (guint attempts, guint first_pause_ms);
-
 G_END_DECLS

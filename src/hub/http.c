@@ -2,6 +2,7 @@
 #define G_LOG_DOMAIN "atl-hub"
 
 #include "hub/http.h"
+#include "hub/hub-private.h"
 
 #include <glib/gi18n.h>
 #include <string.h>

@@ -47,19 +47,12 @@ void atl_http_response_clear (AtlHttpResponse *response);
  * trust. */
 SoupSession *atl_http_session_new (void);
 
-/* For slow-server tests: seconds of silence that sessions made from now on accept. */
-void atl_http_set_timeout (guint seconds);
-
 /* TRUE with any HTTP status; FALSE with ATL_ERROR_NETWORK, or cancelled. */
 gboolean atl_http_send (SoupSession *session,
                         const AtlHttpRequest *request,
                         AtlHttpResponse *response,
                         GCancellable *cancellable,
                         GError **error);
-
-/* Where a redirect from `from` to `location` (absolute or not) leads; the caller's. NULL with
- * ATL_ERROR_NETWORK when it is no web address or the rules forbid it. */
-GUri *atl_http_next_hop (GUri *from, const char *location, GError **error);
 
 /* The host of an address, to name it in messages; the caller's. */
 char *atl_http_host (const char *url);

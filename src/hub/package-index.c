@@ -1,6 +1,7 @@
 /* pip's idea of where packages come from, and the two forms of an index page. */
 #define G_LOG_DOMAIN "atl-hub"
 
+#include "hub/hub-private.h"
 #include "hub/package-index.h"
 
 #include <glib/gi18n.h>

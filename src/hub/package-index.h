@@ -32,14 +32,6 @@ char *atl_package_index_find (AtlPackageIndex *self,
                               GCancellable *cancellable,
                               GError **error);
 
-/* The addresses that are asked, in order; borrowed, NULL-terminated. */
-const char *const *atl_package_index_urls (AtlPackageIndex *self);
-
-/* The address of `wheel` in an answer of an index, JSON (PEP 691) or HTML (PEP 503), at `page_url`;
- * the caller's, NULL when it is not there. */
-char *atl_package_page_find (
-    const char *page_url, const char *text, gsize size, gboolean json, const char *wheel);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPackageIndex, atl_package_index_free)
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* Files in the making: appended to, hashed, flushed, resumed, moved into place. */
 #define G_LOG_DOMAIN "atl-hub"
 
+#include "hub/hub-private.h"
 #include "hub/part-file.h"
 
 #include <errno.h>

@@ -63,10 +63,6 @@ void atl_part_discard (AtlPart *self);
  * in words about `what`. */
 gboolean atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **error);
 
-/* How many bytes must stay free beyond what is fetched; 64 MiB unless a test on a small disk says
- * otherwise. */
-void atl_hub_set_room_to_spare (guint64 bytes);
-
 /* Moves `from` to `to` or, where that is taken, to "to (2)" and so on, never over anything. The
  * path taken, the caller's. */
 char *atl_hub_move_in (const char *from, const char *to, GError **error);

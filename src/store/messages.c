@@ -70,19 +70,6 @@ atl_store_message_list (AtlStore *self, gint64 chat_id, GError **error)
   return g_steal_pointer (&list);
 }
 
-gint64
-atl_store_message_leaf (AtlStore *self, gint64 chat_id, GError **error)
-{
-  g_autoptr (AtlTree) tree = atl_tree_load (self, chat_id, error);
-  int leaf = -1;
-
-  if (tree == NULL)
-    return -1;
-  for (int i = atl_tree_shown (tree, -1); i >= 0; i = atl_tree_shown (tree, i))
-    leaf = i;
-  return leaf >= 0 ? tree->node[leaf].id : 0;
-}
-
 /* The tree that holds `id` and its place there. */
 static AtlTree *
 tree_of (AtlStore *self, gint64 id, gint64 *chat_id, int *index, GError **error)

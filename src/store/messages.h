@@ -121,9 +121,6 @@ AtlMessage *atl_store_message_get (AtlStore *self, gint64 id, GError **error);
  * atl_store_take_reports() and is left out. (transfer full) (element-type AtlMessage) */
 GPtrArray *atl_store_message_list (AtlStore *self, gint64 chat_id, GError **error);
 
-/* The id of the last message of the shown path; 0 when the chat is empty, -1 on error. */
-gint64 atl_store_message_leaf (AtlStore *self, gint64 chat_id, GError **error);
-
 /* --- Branches --- */
 
 /* Shows the sibling `step` places further (-1 older, +1 newer; stays at the ends) of `id`. The id

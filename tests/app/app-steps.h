@@ -7,6 +7,7 @@
 #include "app/chat/conversation.h"
 #include "app/models/model-list.h"
 #include "hub/library.h"
+#include "client/client-private.h"
 
 /* Of the window's chat page; borrowed. */
 AtlConversation *app_conversation (AppFixture *f);

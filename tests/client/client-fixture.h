@@ -1,7 +1,7 @@
 /* What tests of the client share: a client with a real engine process, and waiting with a limit. */
 #pragma once
 
-#include "client/client.h"
+#include "client/client-private.h"
 
 /* What a test waits for what must come, beside everything else that a machine may do. */
 #define WAIT_MS 120000

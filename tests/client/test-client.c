@@ -20,7 +20,7 @@ test_start (Fixture *fixture, gconstpointer data)
     g_main_context_iteration (NULL, TRUE);
   ready = atl_client_get_state (fixture->client) == ATL_ENGINE_READY;
   g_assert_true (ready);
-  g_assert_cmpstr (atl_client_get_sentence (fixture->client), ==, "Ready");
+  g_assert_cmpstr (fixture->client->sentence, ==, "Ready");
   g_assert_cmpint (atl_client_get_pid (fixture->client), >, 0);
   g_test_message ("ready after %.1f ms", (g_get_monotonic_time () - started) / 1000.0);
 
@@ -62,7 +62,7 @@ test_no_program (Fixture *fixture, gconstpointer data)
   while (atl_client_get_state (fixture->client) == ATL_ENGINE_STARTING)
     g_main_context_iteration (NULL, TRUE);
   g_assert_cmpint (atl_client_get_state (fixture->client), ==, ATL_ENGINE_LOST);
-  g_assert_nonnull (strstr (atl_client_get_sentence (fixture->client), "could not be started"));
+  g_assert_nonnull (strstr (fixture->client->sentence, "could not be started"));
   if (before != NULL)
     g_setenv ("ATELIER_ENGINE", before, TRUE);
   else

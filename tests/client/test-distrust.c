@@ -28,9 +28,9 @@ test_broken (gconstpointer data)
       while (atl_client_get_state (client) == ATL_ENGINE_STARTING)
         g_main_context_iteration (NULL, TRUE);
       g_assert_cmpint (atl_client_get_state (client), ==, ATL_ENGINE_LOST);
-      g_assert_nonnull (strstr (atl_client_get_sentence (client), broken[i].word));
+      g_assert_nonnull (strstr (client->sentence, broken[i].word));
     }
-  g_test_message ("%s", atl_client_get_sentence (client));
+  g_test_message ("%s", client->sentence);
   atl_client_stop (client);
   g_object_unref (client);
   fixture_sleep (50);
@@ -145,7 +145,7 @@ static void
 state_cb (AtlClient *client, GParamSpec *pspec, char **sentence)
 {
   if (atl_client_get_state (client) == ATL_ENGINE_NOT_RESPONDING && *sentence == NULL)
-    *sentence = g_strdup (atl_client_get_sentence (client));
+    *sentence = g_strdup (client->sentence);
 }
 
 /* A driver that hangs is told about, then the engine is ended and goes on without the GPU. */
@@ -258,7 +258,7 @@ test_anything (void)
           n_answers++;
         }
       if (atl_client_get_status (client) != NULL)
-        g_assert_nonnull (atl_client_get_sentence (client));
+        g_assert_nonnull (client->sentence);
       atl_client_stop (client);
       g_object_unref (client);
       fixture_sleep (10);

@@ -10,6 +10,7 @@
 
 #include "hub/download.h"
 #include "hub/fetch-file.h"
+#include "hub/hub-private.h"
 
 #define SIZE (6u << 20)
 #define NOT_PERMITTED 77

@@ -4,6 +4,7 @@
 
 #include "hub/download.h"
 #include "hub/fetch-file.h"
+#include "hub/hub-private.h"
 
 #define SIZE (3u << 20)
 /* Longer than a busy machine lets a server of its own wait. */

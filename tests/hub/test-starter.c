@@ -10,6 +10,7 @@
 #include "hub/catalogue.h"
 #include "hub/checksums.h"
 #include "hub/hub-file.h"
+#include "hub/hub-private.h"
 #include "hub/package-index.h"
 #include "hub/starter.h"
 #include "hub/wheels.h"

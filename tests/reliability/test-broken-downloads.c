@@ -4,6 +4,7 @@
  * ("--fetch URL TARGET SHA256"). */
 #include <signal.h>
 
+#include "hub/hub-private.h"
 #include "hub/rough-server.h"
 #include "rounds.h"
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "hub/hub-private.h"
 #include "hub/rough-server.h"
 #include "rounds.h"
 #include "store/small-disk.h"

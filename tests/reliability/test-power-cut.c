@@ -191,7 +191,7 @@ take_turns (World *w, gint64 chat)
 
   if (store == NULL)
     _exit (1);
-  parent = MAX (atl_store_message_leaf (store, chat, NULL), 0);
+  parent = last_shown (store, chat);
   for (;;)
     {
       g_autofree char *text = NULL;

@@ -1,5 +1,6 @@
 /* Memory runs out where the window's process works: in the store, during a download (refused.h).
  * What was acknowledged before is there afterwards. */
+#include "hub/hub-private.h"
 #include "hub/rough-server.h"
 #include "refused.h"
 

@@ -156,6 +156,18 @@ test_tokens (void)
   g_assert_true (logits['c'] == 0 && logits['1'] == 0 && isinf (logits[CONTROL_TOKEN]));
 }
 
+static gboolean
+allows_cb (gpointer matcher, gint32 id)
+{
+  return atl_grammar_matcher_allows (matcher, id);
+}
+
+static void
+mask_cb (gpointer matcher, float *logits, gsize n_vocab)
+{
+  atl_grammar_matcher_mask (matcher, logits, n_vocab);
+}
+
 /* A sampler under a grammar writes what the grammar allows, whatever the logits say. */
 static void
 test_with_sampler (void)
@@ -173,7 +185,7 @@ test_with_sampler (void)
   for (guint seed = 0; seed < 20; seed++)
     {
       g_autoptr (AtlGrammarMatcher) matcher = atl_grammar_matcher_new (grammar, vocab);
-      AtlSamplerConstraint constraint = atl_grammar_matcher_constraint (matcher);
+      AtlSamplerConstraint constraint = { matcher, allows_cb, mask_cb };
       g_autoptr (GString) text = g_string_new (NULL);
       g_autoptr (AtlSampler) sampler = NULL;
       g_autoptr (JsonNode) parsed = NULL;

@@ -25,6 +25,17 @@ fixture_open (Fixture *f)
   g_assert_no_error (error);
 }
 
+/* The id of the last message of the shown path, 0 when the chat is empty. */
+static inline gint64
+last_shown (AtlStore *store, gint64 chat)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) list = atl_store_message_list (store, chat, &error);
+
+  g_assert_no_error (error);
+  return list->len > 0 ? ((AtlMessage *) g_ptr_array_index (list, list->len - 1))->id : 0;
+}
+
 static inline void
 fixture_reopen (Fixture *f)
 {

@@ -177,7 +177,7 @@ test_branches (Fixture *f, gconstpointer data)
   /* Editing the first question makes a second root. */
   q1b = add_message (f->store, chat, 0, ATL_ROLE_USER, "q1b");
   assert_path (f->store, chat, "u:q1b");
-  g_assert_cmpint (atl_store_message_leaf (f->store, chat, &error), ==, q1b);
+  g_assert_cmpint (last_shown (f->store, chat), ==, q1b);
   g_assert_cmpint (atl_store_branch_step (f->store, q1b, -1, &error), ==, q1);
   assert_path (f->store, chat, "u:q1|a:a1|u:q2");
 
@@ -185,10 +185,10 @@ test_branches (Fixture *f, gconstpointer data)
   assert_path (f->store, chat, "u:q1|a:a2");
   g_assert_true (atl_store_branch_show (f->store, q2, &error));
   assert_path (f->store, chat, "u:q1|a:a1|u:q2");
-  g_assert_cmpint (atl_store_message_leaf (f->store, chat, &error), ==, q2);
+  g_assert_cmpint (last_shown (f->store, chat), ==, q2);
   g_assert_no_error (error);
 
-  g_assert_cmpint (atl_store_message_leaf (f->store, add_chat (f->store), &error), ==, 0);
+  g_assert_cmpint (last_shown (f->store, add_chat (f->store)), ==, 0);
   g_assert_cmpint (atl_store_branch_step (f->store, 4711, 1, &error), ==, 0);
   g_assert_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
 }

@@ -21,7 +21,7 @@ write_until_killed (const char *dir, gint64 chat, int fd)
 
   if (store == NULL)
     _exit (1);
-  parent = MAX (atl_store_message_leaf (store, chat, NULL), 0);
+  parent = last_shown (store, chat);
   for (;;)
     {
       g_autofree char *text = NULL;

@@ -310,8 +310,8 @@ failed_cb (AtlChatJob *job, GError *error, gpointer data)
   atl_conversation_answer_fail (self, error);
 }
 
-void
-atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
+static void
+ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
 {
   self->before = continues ? self->answer->stats : (AtlAnswerStats){ 0 };
   self->before.ran_on = self->before.stop_reason = NULL;
@@ -420,7 +420,7 @@ atl_conversation_send (AtlConversation *self,
   if (!atl_conversation_begin_turn (self, parent, text, attachments_json, model_name (self), error))
     return FALSE;
   title_from_words (self, text);
-  atl_conversation_ask (self, before_answer (self), FALSE);
+  ask (self, before_answer (self), FALSE);
   return TRUE;
 }
 
@@ -447,7 +447,7 @@ atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *old, GError 
   atl_conversation_reload (self);
   self->answer = g_object_ref (atl_conversation_find (self, id));
   atl_conversation_notify_running (self);
-  atl_conversation_ask (self, before_answer (self), FALSE);
+  ask (self, before_answer (self), FALSE);
   return TRUE;
 }
 
@@ -462,7 +462,7 @@ atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError
   answer->state = ATL_MESSAGE_STREAMING;
   g_clear_pointer (&answer->error_text, g_free);
   atl_conversation_notify_running (self);
-  atl_conversation_ask (self, has_begun ? answer : before_answer (self), has_begun);
+  ask (self, has_begun ? answer : before_answer (self), has_begun);
   return TRUE;
 }
 
@@ -486,6 +486,6 @@ atl_conversation_edit (AtlConversation *self,
   if (!atl_conversation_begin_turn (self, message->parent_id, text, attachments, model_name (self),
                                     error))
     return FALSE;
-  atl_conversation_ask (self, before_answer (self), FALSE);
+  ask (self, before_answer (self), FALSE);
   return TRUE;
 }

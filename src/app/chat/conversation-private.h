@@ -38,9 +38,8 @@ void atl_conversation_notify_running (AtlConversation *self);
 void atl_conversation_notify_context (AtlConversation *self);
 void atl_conversation_notify_title (AtlConversation *self);
 void atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answer);
-/* Asks the session's model for the answer that was begun, when it is loaded as the chat wants it;
- * or as it is. conversation-answer.c. */
-void atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues);
+/* Asks the session's model, as it is loaded, for the answer that was begun.
+ * conversation-answer.c */
 void atl_conversation_ask_now (AtlConversation *self, AtlMessageItem *last, gboolean continues);
 /* Asks when the model that is being loaded is there, or lets the answer fail with the loading; and
  * waits no longer. */

@@ -269,15 +269,18 @@ given_or_noise (AtlRun *run, const char *name, const gint64 *dim, GError **error
   return x;
 }
 
-AtlArray *
-atl_flow_start (AtlRun *run,
-                AtlSchedule *schedule,
-                gint64 channels,
-                const AtlLatent *latent,
-                const AtlArray *clean,
-                guint *first,
-                AtlArray **noise,
-                GError **error)
+/* What flow matching begins with, [1, channels, height, width], the caller's. With a `clean` latent
+ * (nullable) that one, as noisy as call `*first`, n - n "strength", expects it. `*noise` (nullable)
+ * is set to the noise, the caller's. */
+static AtlArray *
+flow_start (AtlRun *run,
+            AtlSchedule *schedule,
+            gint64 channels,
+            const AtlLatent *latent,
+            const AtlArray *clean,
+            guint *first,
+            AtlArray **noise,
+            GError **error)
 {
   gint64 dim[] = { 1, channels, latent->height, latent->width };
   AtlArray *x;
@@ -309,8 +312,7 @@ atl_flow_draw (
   AtlArray *x;
   guint first;
 
-  x = atl_flow_start (run, schedule, walk->channels, latent, walk->clean, &first, walk->noise,
-                      error);
+  x = flow_start (run, schedule, walk->channels, latent, walk->clean, &first, walk->noise, error);
   if (x == NULL)
     return NULL;
   atl_parts_release (run->parts, "vae");

@@ -35,18 +35,6 @@ gboolean atl_vae_decode (AtlRun *run, const AtlArray *x, const AtlLatent *how, G
  */
 AtlArray *atl_latent_pack (const AtlArray *x, const char *name);
 AtlArray *atl_latent_unpack (const AtlArray *x, gint64 height, gint64 width);
-/* [1, channels, height, width] for flow matching to begin with: the input "initial_latent", plain
- * or as tokens, or noise (the input "noise" or of the seed); with a `clean` latent (nullable) that
- * one, as noisy as call `*first`, n - n "strength" (0.6), expects it. `*noise` (nullable) is set to
- * the noise, the caller's. The caller's. */
-AtlArray *atl_flow_start (AtlRun *run,
-                          AtlSchedule *schedule,
-                          gint64 channels,
-                          const AtlLatent *latent,
-                          const AtlArray *clean,
-                          guint *first,
-                          AtlArray **noise,
-                          GError **error);
 typedef struct
 {
   const AtlLatent *latent;
@@ -58,8 +46,10 @@ typedef struct
   AtlStepFunc after; /* (nullable) */
 } AtlFlowWalk;
 
-/* The whole of flow matching, from atl_flow_start() through the denoiser "transformer" to the
- * drawn latent [1, channels, height, width], the caller's. The autoencoder is released before. */
+/* The whole of flow matching, through the denoiser "transformer", to the drawn latent [1, channels,
+ * height, width], the caller's. It begins with the input "initial_latent", plain or as tokens, or
+ * noise (the input "noise", or of the seed); or with the walk's clean latent, as noisy as the
+ * setting "strength" (0.6 unless said) wants it. The autoencoder is released before. */
 AtlArray *atl_flow_draw (AtlRun *run,
                          AtlSchedule *schedule,
                          const AtlFlowWalk *walk,

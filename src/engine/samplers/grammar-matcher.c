@@ -402,24 +402,6 @@ atl_grammar_matcher_mask (AtlGrammarMatcher *self, float *logits, gsize n_vocab)
   tidy (self);
 }
 
-static gboolean
-allows_cb (gpointer data, gint32 id)
-{
-  return atl_grammar_matcher_allows (data, id);
-}
-
-static void
-mask_cb (gpointer data, float *logits, gsize n_vocab)
-{
-  atl_grammar_matcher_mask (data, logits, n_vocab);
-}
-
-AtlSamplerConstraint
-atl_grammar_matcher_constraint (AtlGrammarMatcher *self)
-{
-  return (AtlSamplerConstraint){ self, allows_cb, mask_cb };
-}
-
 /* --- Life --- */
 
 AtlGrammarMatcher *

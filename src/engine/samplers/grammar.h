@@ -4,10 +4,9 @@
  *   g_autoptr (AtlGrammarVocab) vocab =
  *       atl_grammar_vocab_new (n_tokens, piece, data, ends, n_ends);
  *   g_autoptr (AtlGrammarMatcher) matcher = atl_grammar_matcher_new (grammar, vocab);
- *   AtlSamplerConstraint constraint = atl_grammar_matcher_constraint (matcher);
- *   atl_sampler_set_constraint (sampler, &constraint);
  *   ...
- *   id = atl_sampler_sample (sampler, logits, n_vocab);
+ *   atl_grammar_matcher_mask (matcher, logits, n_vocab);
+ *   id = atl_sampler_sample (sampler, logits, n_vocab);      (or as its constraint: sampler.h)
  *   atl_grammar_matcher_accept (matcher, id);
  *
  * GBNF is llama.cpp's notation: literals, classes, ".", groups, alternatives, * + ? {m,n},
@@ -23,7 +22,6 @@
 #include <json-glib/json-glib.h>
 
 #include "base/error.h"
-#include "engine/samplers/sampler.h"
 
 G_BEGIN_DECLS
 
@@ -113,9 +111,6 @@ gboolean atl_grammar_matcher_failed (const AtlGrammarMatcher *self);
 char *atl_grammar_matcher_shortest (const AtlGrammarMatcher *self,
                                     AtlGrammarPieceFunc name,
                                     gpointer data);
-
-/* The matcher as a sampler's constraint; the matcher must outlive its use. */
-AtlSamplerConstraint atl_grammar_matcher_constraint (AtlGrammarMatcher *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammar, atl_grammar_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammarVocab, atl_grammar_vocab_unref)

@@ -48,9 +48,8 @@ struct _AtlPlan
   GArray *steps;      /* PlanStep */
   GArray *values;     /* PlanValue */
   PlanArena arena[ATL_MAX_BACKENDS];
-  guint n_fallback[ATL_N_OPS];
-  guint n_fallbacks;
-  guint8 *staging; /* (owned) host memory for transfers between two devices */
+  guint n_fallbacks; /* nodes that are on the host because their backend cannot do them */
+  guint8 *staging;   /* (owned) host memory for transfers between two devices */
   gsize staging_bytes;
   gboolean allocated;
 };

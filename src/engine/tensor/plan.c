@@ -143,8 +143,8 @@ place (AtlPlan *self, GError **error)
 
       if (!backend->klass->supports (backend, node))
         {
-          self->n_fallback[node->op]++;
           self->n_fallbacks++;
+          g_debug ("%s cannot do %s: on the host", backend->description, atl_op_name (node->op));
           if (atl_op_writes_state (node->op))
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
@@ -266,17 +266,6 @@ atl_plan_free (AtlPlan *self)
   g_ptr_array_unref (self->nodes);
   atl_graph_free (self->graph);
   g_free (self);
-}
-
-gsize
-atl_plan_memory (const AtlPlan *self, guint backend)
-{
-  const PlanArena *arena = &self->arena[backend];
-  gsize total = arena->scratch_bytes;
-
-  for (guint i = 0; i < arena->bucket_sizes->len; i++)
-    total += g_array_index (arena->bucket_sizes, gsize, i);
-  return total;
 }
 
 gboolean
@@ -428,30 +417,4 @@ const AtlTensor *
 atl_plan_tensor (const AtlPlan *self, const char *name)
 {
   return atl_graph_find (self->graph, name);
-}
-
-char *
-atl_plan_fallbacks (const AtlPlan *self)
-{
-  GString *s;
-  const char *separator = ": ";
-
-  if (self->n_fallbacks == 0)
-    return NULL;
-  s = g_string_new (NULL);
-  g_string_printf (s, _ ("%u of %u operations run on the processor"), self->n_fallbacks,
-                   self->nodes->len);
-  for (guint op = 0; op < ATL_N_OPS; op++)
-    if (self->n_fallback[op] > 0)
-      {
-        g_string_append_printf (s, "%s%s", separator, atl_op_name (op));
-        separator = ", ";
-      }
-  return g_string_free (s, FALSE);
-}
-
-guint
-atl_plan_n_segments (const AtlPlan *self)
-{
-  return self->steps->len;
 }

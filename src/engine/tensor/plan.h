@@ -1,7 +1,6 @@
 /* From a graph to something that runs: placement, lifetimes, one arena per backend, transfers.
  *
  *   AtlPlan *plan = atl_plan_new (graph, backends, n_backends, error);     (takes the graph)
- *   atl_plan_memory (plan, i)  ... bytes it will need on backends[i], before anything is allocated
  *   atl_plan_allocate (plan, error);
  *   atl_plan_set_input (plan, "ids", ids, sizeof ids, error);
  *   atl_plan_run (plan, cancellable, error);
@@ -9,9 +8,8 @@
  *
  * Placement: a node runs where its first weight lives (weight->home); without a weight, where its
  * last computed source lives; else on backends[0]. If that backend does not support the node it
- * falls back to the host backend, which is always last in the list and supports everything;
- * atl_plan_fallbacks says so in words. Values that cross are copied once.
- * A plan is replayed any number of times.
+ * falls back to the host backend, which is always last in the list and supports everything (a debug
+ * message names it). Values that cross are copied once. A plan is replayed any number of times.
  *
  * Threading: one thread at a time, and one plan at a time on a backend.
  */
@@ -30,7 +28,6 @@ AtlPlan *
 atl_plan_new (AtlGraph *graph, AtlBackend *const *backends, guint n_backends, GError **error);
 void atl_plan_free (AtlPlan *self);
 
-gsize atl_plan_memory (const AtlPlan *self, guint backend);
 /* ATL_ERROR_NO_MEMORY when a backend refuses; nothing stays allocated then. */
 gboolean atl_plan_allocate (AtlPlan *self, GError **error);
 
@@ -41,10 +38,6 @@ gboolean
 atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error);
 /* Shape of an output or input by name; NULL if there is none. Borrowed. */
 const AtlTensor *atl_plan_tensor (const AtlPlan *self, const char *name);
-
-/* "12 of 340 operations run on the CPU: rope, …" or NULL when nothing fell back. Caller frees. */
-char *atl_plan_fallbacks (const AtlPlan *self);
-guint atl_plan_n_segments (const AtlPlan *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPlan, atl_plan_free)
 
