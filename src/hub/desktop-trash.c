@@ -14,6 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sync.h"
+#include "hub/file-copy.h"
+
 static char *
 trash_path (const char *folder, const char *name, const char *ending)
 {
@@ -52,9 +55,12 @@ reserve (const char *path, GError **error)
         continue;
       if (fd < 0)
         break;
+      /* On the disk before the file comes: without it nobody would know where that belongs. */
       n = write (fd, info, strlen (info));
+      n = fsync (fd) == 0 ? n : -1;
       close (fd);
-      if (n == (gssize) strlen (info) && g_lstat (file_path, &st) != 0)
+      if (n == (gssize) strlen (info) && atl_sync_path (info_folder) &&
+          g_lstat (file_path, &st) != 0)
         return g_steal_pointer (&name);
       g_unlink (info_path);
       if (n != (gssize) strlen (info))
@@ -66,15 +72,42 @@ reserve (const char *path, GError **error)
   return NULL;
 }
 
-/* Between two disks: copied, then removed. */
+/* Between two disks: copied under a hidden name, then named, then removed. */
 static gboolean
 move_across (const char *from, const char *to, GError **error)
 {
-  g_autoptr (GFile) source = g_file_new_for_path (from);
-  g_autoptr (GFile) target = g_file_new_for_path (to);
+  g_autofree char *folder = g_path_get_dirname (to);
+  g_autofree char *base = g_path_get_basename (to);
+  g_autofree char *hidden = g_strdup_printf ("%s/.%s.%d.copying", folder, base, (int) getpid ());
+  struct timespec times[2];
+  GStatBuf st;
 
-  return g_file_move (source, target, G_FILE_COPY_NOFOLLOW_SYMLINKS | G_FILE_COPY_ALL_METADATA,
-                      NULL, NULL, NULL, error);
+  if (g_lstat (from, &st) == 0 && !S_ISREG (st.st_mode))
+    {
+      g_autoptr (GFile) source = g_file_new_for_path (from);
+      g_autoptr (GFile) target = g_file_new_for_path (to);
+
+      return g_file_move (source, target, G_FILE_COPY_NOFOLLOW_SYMLINKS | G_FILE_COPY_ALL_METADATA,
+                          NULL, NULL, NULL, error);
+    }
+  g_unlink (hidden);
+  if (!atl_hub_copy_file (from, hidden, 0, NULL, NULL, NULL, error))
+    return FALSE;
+  times[0] = st.st_atim;
+  times[1] = st.st_mtim;
+  if (chmod (hidden, st.st_mode & 0777) != 0 ||
+      utimensat (AT_FDCWD, hidden, times, AT_SYMLINK_NOFOLLOW) != 0)
+    g_debug ("rights and times of %s are not kept: %s", to, g_strerror (errno));
+  if (renameat2 (AT_FDCWD, hidden, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    {
+      atl_sync_path (folder);
+      g_unlink (from);
+      return TRUE;
+    }
+  g_set_error (error, ATL_ERROR, errno == EEXIST ? ATL_ERROR_BUSY : ATL_ERROR_INVALID,
+               _ ("%s cannot be written: %s"), to, g_strerror (errno));
+  g_unlink (hidden);
+  return FALSE;
 }
 
 gboolean
@@ -113,10 +146,16 @@ find_in_trash (const char *path)
     {
       g_autofree char *info_path = g_build_filename (folder, entry, NULL);
       g_autoptr (GKeyFile) info = g_key_file_new ();
-      g_autofree char *escaped = NULL, *from = NULL, *when = NULL;
+      g_autofree char *escaped = NULL, *from = NULL, *when = NULL, *name = NULL, *file_path = NULL;
+      GStatBuf st;
 
       if (!g_str_has_suffix (entry, ".trashinfo") ||
           !g_key_file_load_from_file (info, info_path, G_KEY_FILE_NONE, NULL))
+        continue;
+      /* A move that was cut short may have left a note of what never came, or went again. */
+      name = g_strndup (entry, strlen (entry) - strlen (".trashinfo"));
+      file_path = trash_path ("files", name, "");
+      if (g_lstat (file_path, &st) != 0)
         continue;
       escaped = g_key_file_get_value (info, "Trash Info", "Path", NULL);
       when = g_key_file_get_value (info, "Trash Info", "DeletionDate", NULL);
@@ -126,7 +165,7 @@ find_in_trash (const char *path)
       g_free (newest);
       newest = g_steal_pointer (&when);
       g_free (best);
-      best = g_strndup (entry, strlen (entry) - strlen (".trashinfo"));
+      best = g_steal_pointer (&name);
     }
   return g_steal_pointer (&best);
 }
@@ -135,7 +174,8 @@ gboolean
 atl_desktop_untrash (const char *path, const char *trashed, GError **error)
 {
   g_autofree char *name = trashed != NULL ? g_strdup (trashed) : find_in_trash (path);
-  g_autofree char *info_path = NULL, *file_path = NULL;
+  g_autofree char *info_path = NULL, *file_path = NULL, *folder = NULL;
+  g_autoptr (GError) local = NULL;
 
   if (name == NULL)
     {
@@ -146,12 +186,15 @@ atl_desktop_untrash (const char *path, const char *trashed, GError **error)
   info_path = trash_path ("info", name, ".trashinfo");
   file_path = trash_path ("files", name, "");
   if (renameat2 (AT_FDCWD, file_path, AT_FDCWD, path, RENAME_NOREPLACE) != 0 &&
-      (errno != EXDEV || !move_across (file_path, path, NULL)))
+      (errno != EXDEV || !move_across (file_path, path, &local)))
     {
       g_set_error (error, ATL_ERROR, errno == ENOENT ? ATL_ERROR_NOT_FOUND : ATL_ERROR_BUSY,
-                   _ ("%s cannot be brought back from the trash: %s"), path, g_strerror (errno));
+                   _ ("%s cannot be brought back from the trash: %s"), path,
+                   local != NULL ? local->message : g_strerror (errno));
       return FALSE;
     }
+  folder = g_path_get_dirname (path);
+  atl_sync_path (folder);
   g_unlink (info_path);
   return TRUE;
 }

@@ -158,39 +158,93 @@ atl_library_sweep (void)
     }
 }
 
-/* The copy grows under a hidden name and gets its own when it is complete. */
-static gboolean
-place_copy (Job *job,
-            const char *file,
-            const char *target,
-            guint64 base_bytes,
-            GCancellable *cancellable,
-            GError **error)
+/* One file of a model on its way into the library. */
+typedef struct
 {
-  g_autofree char *base = g_path_get_basename (target);
-  g_autofree char *sha256 = NULL;
-  g_autofree char *hidden =
-      g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
-  g_autofree char *placed = NULL;
+  char *hidden; /* of a copy, which grows there */
+  char *target;
+  char *sha256;
+  gboolean is_placed; /* under its target */
+} Placing;
 
-  g_unlink (hidden);
-  if (!atl_hub_copy_file (file, hidden, base_bytes, &sha256, job->reporter, cancellable, error))
-    return FALSE;
-  placed = atl_hub_move_in (hidden, target, error);
+static void
+placing_free (gpointer data)
+{
+  Placing *placing = data;
+
+  g_free (placing->hidden);
+  g_free (placing->target);
+  g_free (placing->sha256);
+  g_free (placing);
+}
+
+static Placing *
+placing_new (const char *target)
+{
+  Placing *placing = g_new0 (Placing, 1);
+  g_autofree char *base = g_path_get_basename (target);
+
+  placing->target = g_strdup (target);
+  placing->hidden =
+      g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
+  return placing;
+}
+
+static void
+placing_undo (const Placing *placing)
+{
+  g_unlink (placing->is_placed ? placing->target : placing->hidden);
+}
+
+/* A complete copy gets its name. */
+static gboolean
+place_copy (Placing *placing, GError **error)
+{
+  g_autofree char *placed = atl_hub_move_in (placing->hidden, placing->target, error);
+
   if (placed == NULL)
+    return FALSE;
+  placing->is_placed = g_str_equal (placed, placing->target);
+  if (placing->is_placed)
     {
-      g_unlink (hidden);
-      return FALSE;
-    }
-  if (g_str_equal (placed, target))
-    {
-      atl_checksum_note (target, sha256, ATL_CHECKSUM_COPIED, NULL);
+      atl_checksum_note (placing->target, placing->sha256, ATL_CHECKSUM_COPIED, NULL);
       return TRUE;
     }
   /* Somebody took the name meanwhile. A shard under another number would be of no use. */
   g_unlink (placed);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("%s was added by another window"), target);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("%s was added by another window"),
+               placing->target);
   return FALSE;
+}
+
+/* All files of a model, or none: names are given when every copy is complete. */
+static gboolean
+place_files (Job *job, char **files, GPtrArray *placings, GCancellable *cancellable, GError **error)
+{
+  guint64 done = 0;
+  gboolean ok = TRUE;
+
+  for (guint i = 0; ok && i < placings->len; i++)
+    {
+      Placing *placing = placings->pdata[i];
+      GStatBuf st;
+
+      if (job->mode == ATL_ADD_REFERENCE)
+        {
+          ok = placing->is_placed = place_reference (files[i], placing->target, error);
+          continue;
+        }
+      g_unlink (placing->hidden);
+      ok = atl_hub_copy_file (files[i], placing->hidden, done, &placing->sha256, job->reporter,
+                              cancellable, error);
+      if (g_stat (files[i], &st) == 0)
+        done += (guint64) st.st_size;
+    }
+  for (guint i = 0; ok && job->mode == ATL_ADD_COPY && i < placings->len; i++)
+    ok = place_copy (placings->pdata[i], error);
+  for (guint i = 0; !ok && i < placings->len; i++)
+    placing_undo (placings->pdata[i]);
+  return ok;
 }
 
 static guint64
@@ -255,6 +309,25 @@ make_folder (const char *folder, GError **error)
   return FALSE;
 }
 
+/* That the files are in them is on the disk before the folder gets its name. */
+static gboolean
+sync_folders (const char *folder, char **names, GError **error)
+{
+  gboolean ok = atl_sync_path (folder);
+
+  for (guint i = 0; ok && names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (folder, names[i], NULL);
+      g_autofree char *part = g_path_get_dirname (file);
+
+      ok = g_str_equal (part, folder) || atl_sync_path (part);
+    }
+  if (!ok)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot be written: %s"), folder,
+                 g_strerror (errno));
+  return ok;
+}
+
 /* The files `names` in `source` grow in a hidden folder, which gets its name when all are there. */
 static char *
 copy_folder (Job *job,
@@ -296,6 +369,7 @@ copy_folder (Job *job,
       if (ok && g_stat (to, &st) == 0)
         done += (guint64) st.st_size;
     }
+  ok = ok && sync_folders (hidden, names, error);
   /* Onto a folder that somebody made meanwhile, renaming fails unless that is empty. */
   if (ok && g_rename (hidden, target) != 0)
     {
@@ -388,9 +462,7 @@ add_model (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GErr
   g_autofree char *folder = NULL, *stem = NULL, *place = NULL, *weights = NULL;
   g_auto (AtlModelName) name = { 0 };
   g_auto (GStrv) files = NULL;
-  g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func (g_free);
-  guint64 done = 0;
-  gboolean ok = TRUE;
+  g_autoptr (GPtrArray) placings = g_ptr_array_new_with_free_func (placing_free);
 
   job->reporter = reporter;
   if (atl_model_folder_check (job->path))
@@ -416,29 +488,18 @@ add_model (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GErr
     return NULL;
   stem = free_stem (place, &name);
   atl_reporter_stage (job->reporter, ATL_HUB_COPYING, name.stem, 0, total_size (files));
-  for (guint i = 0; ok && files[i] != NULL; i++)
+  for (guint i = 0; files[i] != NULL; i++)
     {
       g_autofree char *target_base = atl_model_name_format (&name, stem, i + 1);
-      char *target = g_build_filename (place, target_base, NULL);
-      GStatBuf st;
+      g_autofree char *target = g_build_filename (place, target_base, NULL);
 
-      ok = job->mode == ATL_ADD_REFERENCE
-               ? place_reference (files[i], target, error)
-               : place_copy (job, files[i], target, done, cancellable, error);
-      if (g_stat (files[i], &st) == 0)
-        done += (guint64) st.st_size;
-      if (ok)
-        g_ptr_array_add (placed, target);
-      else
-        g_free (target);
+      g_ptr_array_add (placings, placing_new (target));
     }
-  if (ok && !g_str_equal (place, atl_library_dir ()))
+  if (!place_files (job, files, placings, cancellable, error))
+    return NULL;
+  if (!g_str_equal (place, atl_library_dir ()))
     atl_library_share_parts (files[0]);
-  if (ok)
-    return g_strdup (placed->pdata[0]);
-  for (guint i = 0; i < placed->len; i++)
-    g_unlink (placed->pdata[i]);
-  return NULL;
+  return g_strdup (((Placing *) placings->pdata[0])->target);
 }
 
 void

@@ -225,12 +225,14 @@ take_back (const Change *change, GHashTable *kept)
     g_assert_cmpint (ftruncate (change->fd, change->old_size), ==, 0);
 }
 
+/* In a folder that was never flushed no name is certain. */
 static void
 take_back_names (const char *from, const char *to)
 {
-  DIR *dir = opendir (from);
+  DIR *dir = opendir (to);
   struct dirent *entry;
 
+  mkdir (from, 0700);
   mirror_names (from, to);
   while (dir != NULL && (entry = readdir (dir)) != NULL)
     if (entry->d_type == DT_DIR && strcmp (entry->d_name, ".") != 0 &&
@@ -339,6 +341,25 @@ pwrite64 (int fd, const void *bytes, size_t size, off64_t offset)
   return pwrite (fd, bytes, size, offset);
 }
 
+/* Into a file that is appended to, as programs do that copy. */
+ssize_t
+copy_file_range (int from, off64_t *at, int fd, off64_t *to, size_t size, unsigned flags)
+{
+  NEXT (copy_file_range);
+  char path[PATH_MAX];
+  ssize_t n;
+
+  if (!find_path (fd, path))
+    return next (from, at, fd, to, size, flags);
+  g_rec_mutex_lock (&mutex);
+  if (size > 0)
+    remember (fd, to != NULL ? *to : lseek (fd, 0, SEEK_CUR), size);
+  n = next (from, at, fd, to, size, flags);
+  count ();
+  g_rec_mutex_unlock (&mutex);
+  return n;
+}
+
 int
 ftruncate (int fd, off_t size)
 {
@@ -374,7 +395,7 @@ flushed (int fd, const char *path)
     {
       g_autofree char *mirror = g_strconcat (disk, path + strlen (root), NULL);
 
-      mkdir (mirror, 0700);
+      g_mkdir_with_parents (mirror, 0700);
       mirror_names (path, mirror);
     }
   else
@@ -421,9 +442,33 @@ fdatasync (int fd)
     return status;                                                                                 \
   }
 NAMES (unlink, (const char *path), (path), path)
-NAMES (rename, (const char *from, const char *to), (from, to), to)
 NAMES (link, (const char *from, const char *to), (from, to), to)
+NAMES (linkat,
+       (int from_dir, const char *from, int to_dir, const char *to, int flags),
+       (from_dir, from, to_dir, to, flags),
+       to)
 NAMES (renameat2,
        (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
        (from_dir, from, to_dir, to, flags),
        to)
+
+int
+rename (const char *from, const char *to)
+{
+  NEXT (rename);
+  int status = next (from, to);
+
+  if (root == NULL || is_cutting || !is_inside (to))
+    return status;
+  g_rec_mutex_lock (&mutex);
+  if (status == 0 && is_inside (from) && g_file_test (to, G_FILE_TEST_IS_DIR))
+    {
+      g_autofree char *mirror_from = g_strconcat (disk, from + strlen (root), NULL);
+      g_autofree char *mirror_to = g_strconcat (disk, to + strlen (root), NULL);
+
+      next (mirror_from, mirror_to);
+    }
+  count ();
+  g_rec_mutex_unlock (&mutex);
+  return status;
+}

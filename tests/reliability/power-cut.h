@@ -12,8 +12,8 @@
  * Linked into a test, it stands before the C library's write, fsync and their like, of the program
  * and of every library in it. Bytes count as on the disk once fsync or fdatasync of their file came
  * back, names (of files that were made, renamed or removed) once fsync of their folder did: no more
- * than POSIX promises. Not seen: what is written through mmap, and whole folders that are made or
- * removed.
+ * than POSIX promises. Not seen: what is written through mmap, and that folders are made, moved or
+ * removed: these count as on the disk, only what they hold does not.
  */
 #pragma once
 
