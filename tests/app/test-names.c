@@ -6,6 +6,7 @@
 #include "app/chat/message-row.h"
 #include "app/chat/composer.h"
 #include "app/compare/compare-window.h"
+#include "app/images/upscale-dialog.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/window/shortcuts-window.h"
@@ -121,6 +122,10 @@ test_windows (void)
                     6);
   app_check_window (check, atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook",
                     3);
+  app_check_window (check,
+                    GTK_WIDGET (atl_upscale_dialog_new (
+                        GTK_WINDOW (f.window), atl_pictures_session_get (f.session), NULL)),
+                    "enlarge", 2);
   app_fixture_stop (&f);
 }
 

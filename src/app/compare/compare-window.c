@@ -560,7 +560,9 @@ choose_second (AtlCompareWindow *self)
 GtkWidget *
 atl_compare_window_new (GtkApplication *app, AtlSession *session)
 {
-  AtlCompareWindow *self = g_object_new (ATL_TYPE_COMPARE_WINDOW, "application", app, NULL);
+  /* By itself GTK 4.8 tells screen readers of it as of any widget. */
+  AtlCompareWindow *self = g_object_new (ATL_TYPE_COMPARE_WINDOW, "accessible-role",
+                                         GTK_ACCESSIBLE_ROLE_WINDOW, "application", app, NULL);
 
   self->session = g_object_ref (session);
   add_column (self);

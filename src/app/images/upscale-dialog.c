@@ -393,8 +393,10 @@ atl_upscale_dialog_init (AtlUpscaleDialog *self)
 AtlUpscaleDialog *
 atl_upscale_dialog_new (GtkWindow *parent, AtlPicturesSession *pictures, const char *path)
 {
-  AtlUpscaleDialog *self = g_object_new (ATL_TYPE_UPSCALE_DIALOG, "transient-for", parent, "modal",
-                                         TRUE, "destroy-with-parent", TRUE, NULL);
+  /* GTK 4.8 forgets the role of a window whose template gives it a name. */
+  AtlUpscaleDialog *self =
+      g_object_new (ATL_TYPE_UPSCALE_DIALOG, "accessible-role", GTK_ACCESSIBLE_ROLE_DIALOG,
+                    "transient-for", parent, "modal", TRUE, "destroy-with-parent", TRUE, NULL);
 
   self->pictures = pictures;
   self->path = g_strdup (path);

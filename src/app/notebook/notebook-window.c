@@ -543,7 +543,9 @@ atl_notebook_window_init (AtlNotebookWindow *self)
 GtkWidget *
 atl_notebook_window_new (GtkApplication *app, AtlSession *session)
 {
-  AtlNotebookWindow *self = g_object_new (ATL_TYPE_NOTEBOOK_WINDOW, "application", app, NULL);
+  /* By itself GTK 4.8 tells screen readers of it as of any widget. */
+  AtlNotebookWindow *self = g_object_new (ATL_TYPE_NOTEBOOK_WINDOW, "accessible-role",
+                                          GTK_ACCESSIBLE_ROLE_WINDOW, "application", app, NULL);
   AtlModel *model = atl_session_get_model (session);
   g_autofree char *text = atl_store_setting_get (atl_session_get_store (session), TEXT_KEY, NULL);
 
