@@ -155,6 +155,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->guidance = atl_dict_double (dict, ATL_INFO_GUIDANCE, 0);
   self->no_guidance = atl_dict_double (dict, ATL_INFO_NO_GUIDANCE, 1);
   self->side = atl_dict_uint (dict, ATL_INFO_SIDE, 0);
+  self->max_side = atl_dict_uint (dict, ATL_INFO_MAX_SIDE, 0);
   self->multiple = atl_dict_uint (dict, ATL_INFO_MULTIPLE, 1);
   self->max_references = atl_dict_uint (dict, ATL_INFO_MAX_REFERENCES, 0);
   self->samplers = read_strings (dict, ATL_INFO_SAMPLERS);

@@ -85,6 +85,7 @@ typedef struct
   double guidance;
   double no_guidance;   /* up to it a negative prompt has no effect */
   guint side, multiple; /* px */
+  guint max_side;       /* px, of the longer side; 0: any */
   guint max_references;
   char **samplers;       /* usual names, its own first; NULL-terminated, never NULL */
   char **schedules;      /* likewise */

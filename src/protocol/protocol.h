@@ -119,6 +119,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_NO_GUIDANCE "no-guidance"     /* d: up to it a negative prompt has no effect */
 #define ATL_INFO_STRENGTH "strength"           /* d, of a LoRA: that it was made for */
 #define ATL_INFO_SIDE "side"                   /* u, px of the square it was trained for */
+#define ATL_INFO_MAX_SIDE "max-side"           /* u, px of the longer side; 0: any */
 #define ATL_INFO_MULTIPLE "multiple"           /* u, of width and height */
 
 #define ATL_INFO_MAX_REFERENCES "max-references" /* u */

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/images/images-page-private.h"
+#include "app/images/shape-picker.h"
 #include "app/models/model-list.h"
+#include "app/words.h"
 #include "hub/library.h"
 
 #define WAIT_S 60
@@ -198,6 +201,97 @@ test_strip (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_last_shape (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_widget_get_next_sibling (widget) == NULL;
+}
+
+static gboolean
+is_at_width (gpointer f)
+{
+  GtkWidget *focus = gtk_root_get_focus (GTK_ROOT (((AppFixture *) f)->window));
+  GtkWidget *row = focus != NULL ? gtk_widget_get_ancestor (focus, ADW_TYPE_ACTION_ROW) : NULL;
+
+  return row != NULL &&
+         g_strcmp0 (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (row)), "Width") == 0;
+}
+
+/* A size that the model does not make: one of its shape that it does is one tap away; and its
+ * numbers are found as often as they are asked for. */
+static void
+test_own_size (void)
+{
+  AppFixture f;
+  g_autoptr (GError) error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID, "Up to 384 × 384.");
+  AtlPictureSettings *settings;
+  GtkWidget *button, *shapes;
+
+  app_start_drawing (&f);
+  settings = atl_picture_settings_copy (app_draft (&f));
+  atl_set_string (&settings->shape, "");
+  settings->width = 1024;
+  settings->height = 512;
+  atl_pictures_session_take_settings (app_pictures (&f), settings);
+  ((AtlModelInfo *) atl_pictures_session_get_info (app_pictures (&f)))->max_side = 384;
+  atl_images_page_tell_price (ATL_IMAGES_PAGE (f.window->images_page), NULL, error);
+  button = app_fixture_find_id (f.window->images_page, "smaller_button");
+  g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (button)), ==, "Make it 384 × 192 pixels");
+  g_signal_emit_by_name (button, "clicked");
+  g_assert_cmpuint (app_draft (&f)->width, ==, 384);
+  g_assert_cmpuint (app_draft (&f)->height, ==, 192);
+  /* One that it makes brings no offer. */
+  atl_images_page_tell_price (ATL_IMAGES_PAGE (f.window->images_page), NULL, error);
+  g_assert_false (gtk_widget_get_visible (button));
+  shapes = app_fixture_find (f.window->images_page, ATL_TYPE_SHAPE_PICKER, NULL, NULL);
+  shapes = app_fixture_find (shapes, GTK_TYPE_TOGGLE_BUTTON, is_last_shape, NULL);
+  g_assert_true (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (shapes)));
+  g_assert_false (is_at_width (&f));
+  g_signal_emit_by_name (shapes, "clicked");
+  g_assert_true (app_fixture_wait (is_at_width, &f, WAIT_S));
+  app_fixture_stop (&f);
+}
+
+static gboolean
+shows_failure (gpointer f)
+{
+  return app_fixture_find_id (((AppFixture *) f)->window->images_page, "failed_page") != NULL;
+}
+
+/* What went wrong with one model is not to be seen with another, nor what was made before once a
+ * new picture is begun. */
+static void
+test_other_model (void)
+{
+  AppFixture f;
+  AtlImagesPage *page;
+  g_autoptr (AtlPictureTask) own = NULL, others = NULL;
+  g_autoptr (GError) error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "It is broken.");
+
+  app_start_drawing (&f);
+  page = ATL_IMAGES_PAGE (f.window->images_page);
+  own =
+      atl_picture_task_new (atl_pictures_session_get_model (app_pictures (&f)), app_draft (&f), 1);
+  others = atl_picture_task_new_kept ("/nowhere/other", app_draft (&f), 1);
+  atl_picture_task_fail (own, error);
+  atl_picture_task_fail (others, error);
+  g_signal_emit_by_name (app_pictures (&f), "failed", own);
+  g_assert_true (shows_failure (&f));
+  g_object_notify (G_OBJECT (app_pictures (&f)), "model");
+  g_assert_true (shows_failure (&f));
+  g_signal_emit_by_name (app_pictures (&f), "failed", others);
+  g_object_notify (G_OBJECT (app_pictures (&f)), "model");
+  g_assert_false (shows_failure (&f));
+  g_signal_emit_by_name (app_pictures (&f), "failed", own);
+  g_ptr_array_add (app_draft (&f)->references, g_strdup ("/nowhere/reference.png"));
+  app_draft (&f)->steps = 3;
+  atl_images_page_new (page);
+  g_assert_false (shows_failure (&f));
+  g_assert_cmpuint (app_draft (&f)->references->len, ==, 0);
+  g_assert_cmpuint (app_draft (&f)->steps, ==, 3);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -206,5 +300,7 @@ main (int argc, char **argv)
   g_test_add_func ("/picture-model/unfit-lora", test_unfit_lora);
   g_test_add_func ("/picture-model/unloaded-name", test_unloaded_name);
   g_test_add_func ("/picture-model/strip", test_strip);
+  app_add_case ("/picture-model/own-size", test_own_size);
+  app_add_case ("/picture-model/other-model", test_other_model);
   return app_run_pictures ();
 }

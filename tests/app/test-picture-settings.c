@@ -86,6 +86,36 @@ test_asked (void)
   g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_STRENGTH, 0), ==, ATL_DEFAULT_STRENGTH);
 }
 
+/* A size in px that another model does not make becomes the most alike of its shapes. */
+static void
+test_suit_size (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlModelInfo) info = new_info (0);
+  guint width = 2048, height = 1000;
+
+  atl_set_string (&s->shape, "");
+  s->width = 1500;
+  s->height = 1000;
+  g_assert_false (atl_picture_settings_suit_size (s, info));
+  g_assert_false (atl_picture_size_within (info, &width, &height));
+  info->max_side = 608;
+  g_assert_true (atl_picture_size_within (info, &width, &height));
+  g_assert_cmpuint (width, ==, 608);
+  g_assert_cmpuint (height, ==, 296);
+  g_assert_true (atl_picture_settings_suit_size (s, info));
+  g_assert_cmpstr (s->shape, ==, "3:2");
+  g_assert_false (atl_picture_settings_suit_size (s, info));
+  atl_set_string (&s->shape, "");
+  s->width = 600;
+  s->height = 600;
+  g_assert_false (atl_picture_settings_suit_size (s, info));
+  s->width = 600;
+  s->height = 700;
+  g_assert_true (atl_picture_settings_suit_size (s, info));
+  g_assert_cmpstr (s->shape, ==, "1:1");
+}
+
 /* What should not be there counts where there is guidance, which some models count from 0. */
 static void
 test_negative (void)
@@ -550,6 +580,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/shapes", test_shapes);
   g_test_add_func ("/pictures/asked", test_asked);
   g_test_add_func ("/pictures/negative", test_negative);
+  g_test_add_func ("/pictures/suit-size", test_suit_size);
   g_test_add_func ("/pictures/recipe", test_recipe);
   g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);
   g_test_add_func ("/pictures/draft", test_draft);

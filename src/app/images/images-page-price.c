@@ -257,16 +257,36 @@ show (AtlImagesPage *self, AtlPicturePrice *price)
     ask_smaller (self, price, quicker);
 }
 
+/* (nullable) What makes a size that the model does not have one that it has. The caller's. */
+static char *
+offer_size_within (AtlImagesPage *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  guint width, height;
+
+  atl_picture_settings_size (atl_pictures_session_get_settings (self->pictures), info, &width,
+                             &height);
+  if (!atl_picture_size_within (info, &width, &height))
+    return NULL;
+  self->fit_width = width;
+  self->fit_height = height;
+  return g_strdup_printf (_ ("Make it %u × %u pixels"), width, height);
+}
+
 void
 atl_images_page_tell_price (AtlImagesPage *self, AtlPicturePrice *price, const GError *error)
 {
+  g_autofree char *smaller = NULL;
+
   g_clear_pointer (&self->price_words, g_free);
   if (price != NULL)
     {
       show (self, price);
       return;
     }
-  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL, NULL);
+  self->fit_width = self->fit_height = 0;
+  smaller = offer_size_within (self);
+  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL, smaller);
   /* An engine that is gone is started again by who asks. */
   if (g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID) ||
       g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
@@ -397,9 +417,35 @@ smaller_size_action (GtkWidget *widget, const char *name, GVariant *parameter)
   atl_pictures_session_take_settings (self->pictures, settings);
 }
 
+/* Three quarters of the sides of what did not fit. */
+static void
+smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AtlPictureSettings *settings;
+  guint width, height;
+
+  if (self->failed == NULL)
+    return;
+  settings = atl_picture_settings_copy (atl_picture_task_get_settings (self->failed));
+  atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
+                             &height);
+  atl_set_string (&settings->shape, "");
+  settings->width = width * 3 / 4;
+  settings->height = height * 3 / 4;
+  /* The price of the same size has told which one fits. */
+  if (self->fit_width > 0 && self->fit_width < settings->width)
+    {
+      settings->width = self->fit_width;
+      settings->height = self->fit_height;
+    }
+  atl_images_page_draw_instead (self, settings);
+}
+
 void
 atl_images_page_install_price (GtkWidgetClass *widget_class)
 {
+  gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
   gtk_widget_class_install_action (widget_class, "images.quicker", NULL, quicker_action);
   gtk_widget_class_install_action (widget_class, "images.smaller-size", NULL, smaller_size_action);
 }

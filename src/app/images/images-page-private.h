@@ -79,6 +79,8 @@ void atl_images_page_dispose_price (AtlImagesPage *self);
 /* What is to be said of a picture that costs `price`, or that was refused with `error`; one of them
  * is NULL. */
 void atl_images_page_tell_price (AtlImagesPage *self, AtlPicturePrice *price, const GError *error);
+/* Of images-page.c: what failed becomes the draft, with other settings, which are taken over. */
+void atl_images_page_draw_instead (AtlImagesPage *self, AtlPictureSettings *settings);
 /* Of images-page.c: whether Create can be pressed, and why not. */
 void atl_images_page_refresh_create (AtlImagesPage *self);
 /* Of images-page-stop.c: */

@@ -139,6 +139,17 @@ refresh (AtlImagesPage *self)
   refresh_actions (self);
 }
 
+/* What went wrong with another model is in the queue, and no longer what is to be seen. */
+static void
+forget_other_failure (AtlImagesPage *self)
+{
+  AtlModel *model = atl_pictures_session_get_model (self->pictures);
+  const char *path = self->failed != NULL ? atl_picture_task_get_model_path (self->failed) : NULL;
+
+  if (model != NULL && path != NULL && !g_str_equal (path, atl_model_get_key (model)))
+    g_clear_object (&self->failed);
+}
+
 static void
 model_cb (AtlImagesPage *self)
 {
@@ -146,6 +157,7 @@ model_cb (AtlImagesPage *self)
 
   if (info != NULL && (info->abilities & ATL_PICTURE_MASK) == 0)
     atl_images_page_finish_editing (self);
+  forget_other_failure (self);
   refresh (self);
 }
 
@@ -332,9 +344,8 @@ retry_action (GtkWidget *widget, const char *name, GVariant *parameter)
   refresh (self);
 }
 
-/* What failed becomes the draft, with other settings, which are taken over, and is drawn. */
-static void
-draw_instead (AtlImagesPage *self, AtlPictureSettings *settings)
+void
+atl_images_page_draw_instead (AtlImagesPage *self, AtlPictureSettings *settings)
 {
   g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
 
@@ -357,32 +368,7 @@ without_lora_action (GtkWidget *widget, const char *name, GVariant *parameter)
   lora = find_unfit_lora (self, settings);
   if (lora != NULL)
     atl_picture_settings_remove_lora (settings, lora);
-  draw_instead (self, settings);
-}
-
-/* Three quarters of the sides of what did not fit. */
-static void
-smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
-  AtlPictureSettings *settings;
-  guint width, height;
-
-  if (self->failed == NULL)
-    return;
-  settings = atl_picture_settings_copy (atl_picture_task_get_settings (self->failed));
-  atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
-                             &height);
-  atl_set_string (&settings->shape, "");
-  settings->width = width * 3 / 4;
-  settings->height = height * 3 / 4;
-  /* The price of the same size has told which one fits. */
-  if (self->fit_width > 0 && self->fit_width < settings->width)
-    {
-      settings->width = self->fit_width;
-      settings->height = self->fit_height;
-    }
-  draw_instead (self, settings);
+  atl_images_page_draw_instead (self, settings);
 }
 
 void
@@ -393,7 +379,10 @@ atl_images_page_new (AtlImagesPage *self)
 
   atl_set_string (&settings->prompt, "");
   atl_picture_settings_clear_start (settings);
+  g_ptr_array_set_size (settings->references, 0);
   atl_pictures_session_take_settings (self->pictures, settings);
+  g_clear_object (&self->failed);
+  atl_images_page_forget_result (self);
   atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
 }
 
@@ -578,7 +567,6 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   gtk_widget_class_install_action (widget_class, "images.try", "s", try_action);
   gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);
   gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
-  gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
   gtk_widget_class_install_action (widget_class, "images.without-lora", NULL, without_lora_action);
   atl_images_page_install_inputs (widget_class);
   atl_images_page_install_price (widget_class);

@@ -212,13 +212,15 @@ shape_cb (AtlPicturePane *self)
                                  &height);
       settings->width = width;
       settings->height = height;
-      adw_expander_row_set_expanded (ADW_EXPANDER_ROW (self->advanced_row), TRUE);
     }
   atl_set_string (&settings->shape, shape);
   show_all (self);
   /* The numbers that were asked for lie further down. */
   if (*shape == '\0')
-    atl_picture_advanced_focus_size (self->advanced);
+    {
+      adw_expander_row_set_expanded (ADW_EXPANDER_ROW (self->advanced_row), TRUE);
+      atl_picture_advanced_focus_size (self->advanced);
+    }
   touched (self);
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "app/images/picture-shapes.h"
+#include "app/words.h"
 #include "media/recipe.h"
 
 /* Of a model about which nothing is known. */
@@ -440,6 +441,42 @@ atl_picture_settings_set_size (AtlPictureSettings *self,
   self->shape = g_strdup (shape);
   self->width = width;
   self->height = height;
+}
+
+gboolean
+atl_picture_size_within (const AtlModelInfo *info, guint *width, guint *height)
+{
+  guint longer = MAX (*width, *height);
+  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
+
+  if (info == NULL || info->max_side == 0 || longer <= info->max_side)
+    return FALSE;
+  *width = atl_picture_round_side ((double) *width * info->max_side / longer, multiple);
+  *height = atl_picture_round_side ((double) *height * info->max_side / longer, multiple);
+  return TRUE;
+}
+
+gboolean
+atl_picture_settings_suit_size (AtlPictureSettings *self, const AtlModelInfo *info)
+{
+  double ratio, least = G_MAXDOUBLE;
+  guint width, height;
+
+  if (*self->shape != '\0' || info == NULL || info->n_sizes == 0)
+    return FALSE;
+  atl_picture_settings_size (self, info, &width, &height);
+  ratio = (double) width / height;
+  if (!atl_picture_size_within (info, &width, &height))
+    return FALSE;
+  for (guint i = 0; i < info->n_sizes; i++)
+    {
+      double off = fabs (log (atl_picture_shape_ratio (info->sizes[i].shape) / ratio));
+
+      if (off < least)
+        atl_set_string (&self->shape, info->sizes[i].shape);
+      least = MIN (least, off);
+    }
+  return TRUE;
 }
 
 /* --- Recipes --- */

@@ -112,6 +112,11 @@ void atl_picture_settings_set_size (AtlPictureSettings *self,
                                     const AtlModelInfo *info,
                                     guint width,
                                     guint height);
+/* Brings a size down to the largest of its shape that the model makes; FALSE: it makes this one. */
+gboolean atl_picture_size_within (const AtlModelInfo *info, guint *width, guint *height);
+/* Where the model does not make pictures of the size in px that was chosen, the most alike of its
+ * shapes becomes the size, and TRUE is returned. */
+gboolean atl_picture_settings_suit_size (AtlPictureSettings *self, const AtlModelInfo *info);
 /* The start picture's size with what is added at its sides. */
 void atl_picture_settings_extended (
     const AtlPictureSettings *self, guint given_width, guint given_height, guint *w, guint *h);

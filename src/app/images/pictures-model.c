@@ -136,6 +136,27 @@ ask_what_it_lacks (AtlPicturesSession *self, const char *name, const GError *err
                             lacking);
 }
 
+/* A size in px that this model does not make gives way. */
+static void
+suit_size (AtlPicturesSession *self)
+{
+  const AtlModelInfo *info = atl_model_get_info (self->model);
+  AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
+  g_autofree char *words = NULL;
+
+  if (!atl_picture_settings_suit_size (settings, info))
+    {
+      atl_picture_settings_free (settings);
+      return;
+    }
+  /* Translators: a model's name, a width, a height, and a shape such as 3:2. */
+  words = g_strdup_printf (_ ("“%s” makes pictures of up to %u × %u pixels. The shape is now %s."),
+                           atl_pictures_session_get_model_name (self), info->max_side,
+                           info->max_side, settings->shape);
+  atl_pictures_session_take_settings (self, settings);
+  atl_session_emit_notice (self->session, words);
+}
+
 static void
 loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -171,6 +192,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_object_notify (G_OBJECT (self), "model");
   if (old != NULL && old != model)
     unload (self, old);
+  suit_size (self);
   remember_model (self);
   atl_pictures_session_work (self);
 }

@@ -84,6 +84,9 @@ add_button (AtlShapePicker *self, const char *shape, int column, int row)
   if (self->buttons->len > 0)
     gtk_toggle_button_set_group (GTK_TOGGLE_BUTTON (button), self->buttons->pdata[0]);
   g_signal_connect (button, "toggled", G_CALLBACK (toggled_cb), self);
+  /* Pressed once more it asks for its numbers once more. */
+  if (*shape == '\0')
+    g_signal_connect (button, "clicked", G_CALLBACK (toggled_cb), self);
   g_ptr_array_add (self->buttons, button);
   g_ptr_array_add (self->shapes, name);
   gtk_grid_attach (GTK_GRID (self->grid), button, column, row, 1, 1);

@@ -57,6 +57,7 @@ typedef struct
   guint abilities; /* AtlAbility */
   guint multiple;  /* of width and height in px */
   guint side;      /* of the square it was trained for, px */
+  guint max_side;  /* px, of the longer side; 0: any */
   guint steps;
   double guidance;
   gboolean adds_guidance; /* to one pass, so that 0 is none; others scale the way between two

@@ -111,6 +111,8 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
   self->priced = atl_bundle_copy (self->bundle);
   self->own = atl_json_object (atl_bundle_json (self->bundle, NULL, "model_index.json"), "atelier");
   read_own_traits (self->own, &self->traits);
+  if (self->traits.max_side > 0)
+    self->traits.side = MIN (self->traits.side, self->traits.max_side);
   return g_steal_pointer (&self);
 }
 

@@ -66,11 +66,11 @@ text_width (AtlRun *run)
   return info != NULL && info->n_dims == 2 ? info->dim[1] : 0;
 }
 
-/* Its table of positions is a square, a row a token. */
-static gboolean
-check_size (AtlRun *run, const AtlLatent *latent, GError **error)
+/* Its table of positions is a square, a row a token; 0 without one, which the denoiser refuses. */
+static gint64
+max_side (AtlBundle *bundle)
 {
-  const AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL);
+  const AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, PART_DENOISER, NULL);
   const AtlTensorInfo *info = atl_denoiser_find (cp, "pos_embed.pos_embed");
   gint64 n, side = 0;
 
@@ -79,8 +79,20 @@ check_size (AtlRun *run, const AtlLatent *latent, GError **error)
   n = info != NULL && info->n_dims >= 2 ? info->dim[info->n_dims - 2] : 0;
   while (side < MAX_TABLE_SIDE && (side + 1) * (side + 1) <= n)
     side++;
-  side *= 2 * FACTOR;
-  /* What has no such table is the denoiser's to refuse. */
+  return side * 2 * FACTOR;
+}
+
+static void
+sd3_refine (AtlBundle *bundle, AtlTraits *traits)
+{
+  traits->max_side = (guint) max_side (bundle);
+}
+
+static gboolean
+check_size (AtlRun *run, const AtlLatent *latent, GError **error)
+{
+  gint64 side = max_side (run->bundle);
+
   if (side == 0 || MAX (latent->width, latent->height) * FACTOR <= side)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -383,5 +395,6 @@ const AtlDiffusionFamily atl_family_sd3 = {
             .marks = (const char *const[]){ "joint_blocks_", NULL },
             .hyper_strength = 0.125,
             .hyper_guidance = { 3, 5, 7 } },
+  .refine = sd3_refine,
   .run = run_sd3,
 };

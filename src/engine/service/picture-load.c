@@ -172,6 +172,7 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
       g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", traits->guidance);
       g_variant_dict_insert (&dict, ATL_INFO_NO_GUIDANCE, "d", traits->adds_guidance ? 0.0 : 1.0);
       g_variant_dict_insert (&dict, ATL_INFO_SIDE, "u", traits->side);
+      g_variant_dict_insert (&dict, ATL_INFO_MAX_SIDE, "u", traits->max_side);
       g_variant_dict_insert (&dict, ATL_INFO_MULTIPLE, "u", traits->multiple);
       g_variant_dict_insert (&dict, ATL_INFO_MAX_REFERENCES, "u",
                              MIN (traits->max_references, ATL_MAX_REFERENCES));

@@ -127,16 +127,18 @@ atl_picture_sizes (const AtlTraits *traits)
                                      { 4, 5 }, { 3, 4 }, { 2, 3 }, { 9, 16 }, { 9, 21 } };
   /* Steps in which sizes were trained: some 16 a side. */
   guint multiple = MAX (MIN (traits->side / 16, 64u) / traits->multiple, 1u) * traits->multiple;
+  gint64 most = traits->max_side > 0 ? traits->max_side / multiple * multiple : G_MAXUINT;
   GVariantBuilder list;
 
   g_variant_builder_init (&list, G_VARIANT_TYPE ("a(uus)"));
   for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++)
     {
       double stretch = sqrt ((double) shapes[i][0] / shapes[i][1]);
+      double side = MIN (traits->side, (double) most / MAX (stretch, 1 / stretch));
       g_autofree char *shape = g_strdup_printf ("%u:%u", shapes[i][0], shapes[i][1]);
 
-      g_variant_builder_add (&list, "(uus)", (guint) rounded (traits->side * stretch, multiple),
-                             (guint) rounded (traits->side / stretch, multiple), shape);
+      g_variant_builder_add (&list, "(uus)", (guint) MIN (rounded (side * stretch, multiple), most),
+                             (guint) MIN (rounded (side / stretch, multiple), most), shape);
     }
   return g_variant_builder_end (&list);
 }
