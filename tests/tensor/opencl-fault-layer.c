@@ -14,6 +14,9 @@ static long n_calls;  /* since it was armed */
 static long fail_at;  /* -1: never */
 static cl_int status; /* what the call returns then */
 static int hangs;     /* (atomic) */
+static void (*tell) (void *data);
+static void *tell_data;
+static long tell_at;
 
 EXPORT void
 opencl_fault_layer_arm (long at, cl_int with)
@@ -21,6 +24,15 @@ opencl_fault_layer_arm (long at, cl_int with)
   n_calls = 0;
   fail_at = at;
   status = with;
+  tell = NULL;
+}
+
+EXPORT void
+opencl_fault_layer_tell (long at, void (*func) (void *data), void *data)
+{
+  tell_at = at;
+  tell = func;
+  tell_data = data;
 }
 
 EXPORT long
@@ -48,6 +60,8 @@ fails (void)
 {
   long n = n_calls++;
 
+  if (tell != NULL && n == tell_at)
+    tell (tell_data);
   return fail_at >= 0 && n >= fail_at && (n == fail_at || status == CL_OUT_OF_RESOURCES);
 }
 

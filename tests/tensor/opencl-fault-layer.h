@@ -11,5 +11,8 @@ void opencl_fault_layer_arm (long at, cl_int status);
 /* Calls that could have failed since then. */
 long opencl_fault_layer_n_calls (void);
 
+/* Before the call number `at`, counted as for arming, which comes first. */
+void opencl_fault_layer_tell (long at, void (*func) (void *data), void *data);
+
 /* Calls that wait for the device do not return while this is set. */
 void opencl_fault_layer_hang (int on);

@@ -20,6 +20,7 @@
 static __typeof__ (opencl_fault_layer_arm) *arm;
 static __typeof__ (opencl_fault_layer_n_calls) *n_calls;
 static __typeof__ (opencl_fault_layer_hang) *hang;
+static __typeof__ (opencl_fault_layer_tell) *tell;
 
 typedef struct
 {
@@ -348,6 +349,105 @@ test_hang (void)
   atl_backend_free (backend);
 }
 
+#define SIDE 48
+#define N_CHANNELS 160
+
+/* One node of that kind, of at least LEAST_LAUNCHES work-groups; its weight is added to `m`. */
+#define LEAST_LAUNCHES 24
+static AtlGraph *
+describe_one (const char *kind, Model *m)
+{
+  const gint64 square[] = { N_CHANNELS, N_CHANNELS }, taps[] = { N_CHANNELS, N_CHANNELS, 1, 1 };
+  AtlGraph *g = atl_graph_new ();
+  AtlTensor *x =
+      atl_graph_input (g, "x", ATL_DTYPE_F32, 4, (gint64[]){ 1, SIDE, SIDE, N_CHANNELS });
+  gboolean is_conv = g_str_equal (kind, "conv");
+  AtlTensor *out;
+
+  m->up =
+      atl_weights_add_bytes (m->weights, is_conv ? ATL_USE_CONV : ATL_USE_LINEAR, 0, ATL_DTYPE_F32,
+                             is_conv ? 4 : 2, is_conv ? taps : square,
+                             g_bytes_new_take (g_malloc0 (sizeof (float) * N_CHANNELS * N_CHANNELS),
+                                               sizeof (float) * N_CHANNELS * N_CHANNELS),
+                             "w");
+  if (is_conv)
+    out = atl_conv2d (g, x, atl_weight (g, m->up), NULL, 1, 0);
+  else if (g_str_equal (kind, "linear"))
+    out =
+        atl_linear (g, atl_reshape_to (g, x, SIDE * SIDE, N_CHANNELS), atl_weight (g, m->up), NULL);
+  else
+    {
+      AtlTensor *q = atl_reshape_to (g, x, SIDE * SIDE, 2, N_CHANNELS / 2);
+      out = atl_attention (g, q, q, q, NULL, NULL, NULL, 1.0f, 0.0f);
+    }
+  atl_graph_output (g, out, "out");
+  return g;
+}
+
+static void
+cancel_cb (void *data)
+{
+  g_cancellable_cancel (data);
+}
+
+/* A node of many launches is given up between two of them. */
+static void
+test_cancel_within (gconstpointer kind)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  AtlCpuOptions plain = { .n_threads = 1, .level = ATL_CPU_REFERENCE, .exact = TRUE };
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPlan) plan = NULL;
+  g_autofree float *x = g_new0 (float, SIDE *SIDE *N_CHANNELS);
+  AtlBackend *backends[2];
+  Model m = { 0 };
+  AtlGraph *g;
+  long n_whole, n_pieces;
+
+  if (device == NULL || tell == NULL)
+    {
+      if (device != NULL)
+        g_test_skip ("the OpenCL loader takes no layers: nobody could cancel at a call");
+      return;
+    }
+  arm (-1, 0);
+  backends[0] = atl_opencl_backend_new (device, opencl_fixture_cache_dir (), &error);
+  g_assert_no_error (error);
+  backends[1] = atl_cpu_backend_new (&plain, NULL);
+  m.checkpoint = atl_checkpoint_new ("test");
+  m.weights = atl_weights_new (m.checkpoint);
+  g = describe_one (kind, &m);
+  g_assert_true (atl_weights_upload (m.weights, place_cb, backends[0], NULL, NULL, NULL, &error));
+  plan = atl_plan_new (g, backends, 2, &error);
+  g_assert_no_error (error);
+  g_assert_true (atl_plan_allocate (plan, &error));
+  g_assert_true (atl_plan_set_input (plan, "x", x, SIDE * SIDE * N_CHANNELS * sizeof *x, &error));
+  g_assert_true (atl_plan_run (plan, NULL, &error));
+  arm (-1, 0);
+  atl_opencl_backend_set_launch (backends[0], 1e15);
+  g_assert_true (atl_plan_run (plan, cancellable, &error));
+  n_whole = n_calls ();
+  arm (-1, 0);
+  atl_opencl_backend_set_launch (backends[0], 1);
+  g_assert_true (atl_plan_run (plan, cancellable, &error));
+  n_pieces = n_calls ();
+  g_assert_cmpint (n_pieces, >=, n_whole + LEAST_LAUNCHES);
+
+  arm (-1, 0);
+  tell (n_pieces / 2, cancel_cb, cancellable);
+  g_assert_false (atl_plan_run (plan, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_cmpint (n_calls (), <=, n_pieces / 2 + LEAST_LAUNCHES / 4);
+  g_assert_true (atl_plan_run (plan, NULL, &error));
+  arm (-1, 0);
+  g_clear_pointer (&plan, atl_plan_free);
+  model_clear (&m);
+  atl_backend_free (backends[1]);
+  atl_backend_free (backends[0]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -367,6 +467,7 @@ main (int argc, char **argv)
           arm = dlsym (module, "opencl_fault_layer_arm");
           n_calls = dlsym (module, "opencl_fault_layer_n_calls");
           hang = dlsym (module, "opencl_fault_layer_hang");
+          tell = dlsym (module, "opencl_fault_layer_tell");
         }
     }
 
@@ -376,5 +477,8 @@ main (int argc, char **argv)
   g_test_add_func ("/opencl/faults/fast", test_fails_fast);
   g_test_add_func ("/opencl/faults/allocation", test_memory);
   g_test_add_func ("/opencl/faults/hang", test_hang);
+  g_test_add_data_func ("/opencl/faults/cancel/linear", "linear", test_cancel_within);
+  g_test_add_data_func ("/opencl/faults/cancel/attention", "attention", test_cancel_within);
+  g_test_add_data_func ("/opencl/faults/cancel/conv", "conv", test_cancel_within);
   return g_test_run ();
 }

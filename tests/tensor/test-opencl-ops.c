@@ -1,5 +1,6 @@
-/* Every op case on the OpenCL device against the plain C reference. No case may fall back: the host
- * backend beside the device counts its runs. */
+/* Every op case on the OpenCL device against the plain C reference, and against itself in as many
+ * launches as there are work-groups. No case may fall back: the host backend beside the device
+ * counts its runs. */
 #include <string.h>
 
 #include "engine/tensor/cpu/cpu.h"
@@ -22,6 +23,29 @@ counting_run (AtlBackend *self,
 {
   n_host_nodes += n_nodes;
   return host_class->run (self, nodes, n_nodes, scratch, cancellable, error);
+}
+
+/* Bit for bit, whatever number of work-groups go into a launch. */
+static gboolean
+is_same_in_pieces (const OpCase *c, const GArray *whole)
+{
+  static const double works[] = { 1, 3e6 };
+  AtlBackend *backends[2] = { device, host };
+  gboolean is_same = TRUE;
+
+  for (guint i = 0; i < G_N_ELEMENTS (works) && is_same; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GArray) pieces = NULL;
+
+      atl_opencl_backend_set_launch (device, works[i]);
+      pieces = op_case_run (c, backends, 2, &error);
+      atl_opencl_backend_set_launch (device, 0);
+      g_assert_no_error (error);
+      is_same = pieces->len == whole->len &&
+                memcmp (pieces->data, whole->data, whole->len * sizeof (float)) == 0;
+    }
+  return is_same;
 }
 
 static void
@@ -56,6 +80,11 @@ run_cases (gconstpointer data)
       if (!(distance <= 1.0))
         {
           g_test_message ("%s is off by %.3g times its tolerance", op_case_name (c), distance);
+          g_test_fail ();
+        }
+      if (!is_same_in_pieces (c, got))
+        {
+          g_test_message ("%s depends on how it is launched", op_case_name (c));
           g_test_fail ();
         }
       if (n_host_nodes > 0)

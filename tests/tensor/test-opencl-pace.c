@@ -79,6 +79,25 @@ test_work (void)
   g_assert_cmpfloat (atl_cl_work (1, 1e12, 0), >=, 1e12);
 }
 
+/* A launch is what the device does in a twentieth of a second, by its slow batches, and never less
+ * than what is worth launching. */
+static void
+test_launch (void)
+{
+  AtlClPace pace = { 0 };
+  double guessed = atl_cl_pace_launch (&pace, FALSE);
+
+  g_assert_cmpfloat (guessed, <, 1e11);
+  atl_cl_pace_start (&pace, 0);
+  work_at (&pace, 20, 1e11, 100 * MS);
+  g_assert_cmpfloat_with_epsilon (atl_cl_pace_launch (&pace, FALSE), 5e10, 1e8);
+  work_at (&pace, 1, 1e11, 1000 * MS);
+  g_assert_cmpfloat_with_epsilon (atl_cl_pace_launch (&pace, FALSE), 5e9, 1e8);
+  work_at (&pace, 1, 1, 1000 * MS);
+  g_assert_cmpfloat (atl_cl_pace_launch (&pace, FALSE), >=, 1e9);
+  g_assert_cmpfloat (atl_cl_pace_launch (&pace, TRUE), <=, guessed);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -88,5 +107,6 @@ main (int argc, char **argv)
   g_test_add_func ("/opencl-pace/slower", test_slower);
   g_test_add_func ("/opencl-pace/idle", test_idle);
   g_test_add_func ("/opencl-pace/work", test_work);
+  g_test_add_func ("/opencl-pace/launch", test_launch);
   return g_test_run ();
 }

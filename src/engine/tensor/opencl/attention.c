@@ -161,6 +161,8 @@ run_few (AtlOpencl *cl, const AtlNode *node, const Shape *s, AtlBuffer *scratch,
   guint lanes = 1;
   AtlClCall call;
 
+  cl->n_flops += 2.0 * (double) (s->batch * s->n_heads * s->n_queries) * (double) s->n_keys *
+                 (double) (s->head_dim * s->n_slices + s->value_dim);
   while ((gint64) lanes * 4 < widest)
     lanes *= 2;
   if (!atl_cl_call_begin (&call, cl, ATL_CL_ATTENTION, 0, "attention_few", error))
@@ -197,35 +199,24 @@ static gboolean
 attention_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error)
 {
   const char *kernel;
-  guint64 n_blocks, per_launch;
-  double flops_per_query;
+  AtlClCall call;
   Shape s;
 
   shape_init (&s, node);
-  flops_per_query = 2.0 * (double) s.batch * (double) s.n_heads * (double) s.n_keys *
-                    (double) (s.head_dim * s.n_slices + s.value_dim);
-  cl->n_flops += flops_per_query * (double) s.n_queries;
   if (s.few)
     return run_few (cl, node, &s, scratch, error);
 
   kernel = s.value_block == 64    ? "attention_64"
            : s.value_block == 128 ? "attention_128"
                                   : "attention_256";
-  n_blocks = (guint64) (s.n_queries + QUERY_BLOCK - 1) / QUERY_BLOCK;
-  per_launch = atl_cl_units_per_launch (cl, flops_per_query * QUERY_BLOCK);
-  for (guint64 first = 0; first < n_blocks; first += per_launch)
-    {
-      AtlClCall call;
-
-      if (!atl_cl_call_begin (&call, cl, ATL_CL_ATTENTION, 0, kernel, error))
-        return FALSE;
-      common_args (&call, node, &s);
-      atl_cl_arg_uint (&call, first);
-      if (!atl_cl_call_groups (&call, MIN (per_launch, n_blocks - first), (guint64) s.n_heads,
-                               (guint64) (s.batch * s.n_slices), error))
-        return FALSE;
-    }
-  return TRUE;
+  if (!atl_cl_call_begin (&call, cl, ATL_CL_ATTENTION, 0, kernel, error))
+    return FALSE;
+  common_args (&call, node, &s);
+  atl_cl_arg_first (&call);
+  return atl_cl_call_tiles (
+      &call, (guint64) (s.n_queries + QUERY_BLOCK - 1) / QUERY_BLOCK, (guint64) s.n_heads,
+      (guint64) (s.batch * s.n_slices),
+      2.0 * QUERY_BLOCK * (double) s.n_keys * (double) (s.head_dim + s.value_block), error);
 }
 
 const AtlClOp atl_cl_op_attention = { attention_supports, attention_scratch, attention_run };

@@ -140,6 +140,19 @@ node_bytes (const AtlNode *node)
 }
 
 static gboolean
+run_nodes (
+    AtlOpencl *self, AtlNode *const *nodes, guint n_nodes, AtlBuffer *scratch, GError **error)
+{
+  for (guint i = 0; i < n_nodes; i++)
+    {
+      self->n_bytes += node_bytes (nodes[i]);
+      if (!ops[nodes[i]->op]->run (self, nodes[i], scratch, error) || !atl_cl_pace (self, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
 backend_run (AtlBackend *backend,
              AtlNode *const *nodes,
              guint n_nodes,
@@ -148,21 +161,15 @@ backend_run (AtlBackend *backend,
              GError **error)
 {
   AtlOpencl *self = atl_opencl (backend);
+  gboolean ok;
 
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
-  for (guint i = 0; i < n_nodes; i++)
-    {
-      self->n_bytes += node_bytes (nodes[i]);
-      if (!ops[nodes[i]->op]->run (self, nodes[i], scratch, error) ||
-          !atl_cl_pace (self, cancellable, error))
-        {
-          /* What was started may still run; its memory stays until it has. */
-          atl_cl_pace_end (self, NULL);
-          return FALSE;
-        }
-    }
-  return atl_cl_pace_end (self, error);
+  self->cancellable = cancellable;
+  ok = run_nodes (self, nodes, n_nodes, scratch, error);
+  self->cancellable = NULL;
+  /* What was started may still run after a failure; its memory stays until it has. */
+  return atl_cl_pace_end (self, ok ? error : NULL) && ok;
 }
 
 static guint
@@ -226,4 +233,10 @@ atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GE
     }
   atl_cl_tuning_restore (self);
   return &self->parent;
+}
+
+void
+atl_opencl_backend_set_launch (AtlBackend *self, double most_work)
+{
+  atl_opencl (self)->most_work = most_work;
 }

@@ -6,11 +6,10 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-/* A batch ends after so many launches or so much arithmetic: at most a few hundred milliseconds
- * even on a slow integrated GPU, and seconds on a processor. */
+/* A batch ends after so many launches, or with its share of time (pace.h), which is this many
+ * launches that are as long as they may be. */
 #define BATCH_LAUNCHES 64
-#define BATCH_FLOPS 2e11
-#define BATCH_FLOPS_CPU 5e9
+#define BATCH_LONG_LAUNCHES 2
 
 gboolean
 atl_cl_alive (const AtlOpencl *self, GError **error)
@@ -49,6 +48,7 @@ atl_cl_context_init (AtlOpencl *self,
                    device->name);
       return FALSE;
     }
+  self->n_groups = (guint) atl_cl_device_number (self->device, CL_DEVICE_MAX_COMPUTE_UNITS);
   self->is_cpu = (atl_cl_device_number (self->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
   platform = atl_cl_platform_string (self->platform, CL_PLATFORM_NAME);
   self->is_pocl = strstr (platform, "Portable Computing Language") != NULL;
@@ -293,13 +293,29 @@ end_batch (AtlOpencl *self, GError **error)
   return status == CL_SUCCESS || atl_cl_lose (self, status, N_ ("starting work"), error);
 }
 
+static double
+launch_work (const AtlOpencl *self)
+{
+  return self->most_work > 0 ? self->most_work : atl_cl_pace_launch (&self->pace, self->is_cpu);
+}
+
+guint64
+atl_cl_pace_groups (const AtlOpencl *self, double flops)
+{
+  guint64 n = (guint64) MIN (launch_work (self) / MAX (flops, 1), G_MAXUINT32);
+
+  return MAX (n, self->most_work > 0 ? 1 : MAX (self->n_groups, 1));
+}
+
 gboolean
-atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error)
+atl_cl_pace (AtlOpencl *self, GError **error)
 {
   if (self->n_launches < BATCH_LAUNCHES &&
-      self->n_flops < (self->is_cpu ? BATCH_FLOPS_CPU : BATCH_FLOPS))
+      atl_cl_work (self->n_launches, self->n_flops, self->n_bytes) <
+          BATCH_LONG_LAUNCHES * launch_work (self))
     return TRUE;
-  return end_batch (self, error) && !g_cancellable_set_error_if_cancelled (cancellable, error);
+  return end_batch (self, error) &&
+         !g_cancellable_set_error_if_cancelled (self->cancellable, error);
 }
 
 gboolean

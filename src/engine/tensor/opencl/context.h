@@ -79,9 +79,12 @@ typedef struct
 
   AtlClBatch in_flight[ATL_CL_IN_FLIGHT]; /* oldest first */
   guint n_in_flight;
-  guint n_launches; /* since the last marker */
-  double n_flops;   /* since the last marker, estimated */
-  double n_bytes;   /* since the last marker, read and written, estimated */
+  GCancellable *cancellable; /* (nullable) of the run that is under way */
+  double most_work;          /* of a launch, for tests; 0: by the pace */
+  guint n_groups;            /* of work that run side by side */
+  guint n_launches;          /* since the last marker */
+  double n_flops;            /* since the last marker, estimated */
+  double n_bytes;            /* since the last marker, read and written, estimated */
   AtlClPace pace;
 } AtlOpencl;
 
@@ -169,8 +172,10 @@ gboolean atl_cl_read (AtlOpencl *self,
 
 /* --- Pacing (see above) --- */
 
-/* After every node of a run. FALSE when cancelled or lost. */
-gboolean atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error);
+/* How many work-groups of so much arithmetic may be one launch. */
+guint64 atl_cl_pace_groups (const AtlOpencl *self, double flops);
+/* After every node of a run, and between its launches. FALSE when cancelled or lost. */
+gboolean atl_cl_pace (AtlOpencl *self, GError **error);
 /* At the end of a run, successful or not: hands the rest to the device, waits for nothing. */
 gboolean atl_cl_pace_end (AtlOpencl *self, GError **error);
 

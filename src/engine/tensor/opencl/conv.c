@@ -29,47 +29,39 @@ conv_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error
   gint64 n_rows = w->dim[0], n_cols = atl_tensor_n_elems (dst) / n_rows;
   guint64 n_tiles = (guint64) (n_cols + ATL_CL_TILE_COLUMNS - 1) / ATL_CL_TILE_COLUMNS;
   guint64 row_tiles = (guint64) (n_rows + ATL_CL_TILE_ROWS - 1) / ATL_CL_TILE_ROWS;
-  guint64 per_launch =
-      atl_cl_units_per_launch (cl, 2.0 * ATL_CL_TILE_COLUMNS * (double) n_rows * (double) m->k);
+  AtlClCall call;
 
-  cl->n_flops += 2.0 * (double) n_rows * (double) n_cols * (double) m->k;
-  for (guint64 first = 0; first < n_tiles; first += per_launch)
-    {
-      AtlClCall call;
-
-      if (!atl_cl_call_begin (&call, cl, ATL_CL_CONV, m->dtype, "conv", error))
-        return FALSE;
-      atl_cl_arg_memory (&call, m->memory);
-      for (guint i = 1; i < ATL_CL_PLANES; i++)
-        atl_cl_arg_ulong (&call, m->plane[i]);
-      atl_cl_arg_uint (&call, (guint64) m->k / 16);
-      atl_cl_arg_uint (&call, (guint64) n_rows);
-      atl_cl_arg_tensor (&call, x, sizeof (float));
-      atl_cl_arg_uint (&call, (guint64) n_cols);
-      atl_cl_arg_uint (&call, first);
-      atl_cl_arg_int4 (&call, x->dim[1], x->dim[2], x->dim[3], x->dim[4]);
-      atl_cl_arg_int4 (&call, dst->dim[1], dst->dim[2], dst->dim[3], n_rows);
-      atl_cl_arg_int4 (&call, w->n_dims == 5 ? w->dim[2] : 1, w->dim[w->n_dims - 2],
-                       w->dim[w->n_dims - 1], atl_cl_conv_channels (w->dim[1]));
-      atl_cl_arg_int4 (&call, p->stride[0], p->stride[1], p->stride[2], 0);
-      atl_cl_arg_int4 (&call, p->pad_before[0], p->pad_before[1], p->pad_before[2], 0);
-      /* The epilogue of kernels/tile.cl. */
-      atl_cl_arg_tensor (&call, dst, sizeof (float));
-      atl_cl_arg_uint (&call, (guint64) n_rows);
-      atl_cl_arg_tensor (&call, bias, sizeof (float));
-      atl_cl_arg_tensor (&call, NULL, sizeof (float));
-      atl_cl_arg_uint (&call, 0);
-      atl_cl_arg_tensor (&call, residual, sizeof (float));
-      atl_cl_arg_uint (&call, (guint64) n_rows);
-      atl_cl_arg_float (&call, w->weight->scale);
-      atl_cl_arg_float (&call, 1.0f);
-      atl_cl_arg_int (&call, (cl_int) p->act);
-      atl_cl_arg_int (&call, (bias != NULL ? ATL_CL_HAS_BIAS : 0) |
-                                 (residual != NULL ? ATL_CL_HAS_RESIDUAL : 0));
-      if (!atl_cl_call_groups (&call, MIN (per_launch, n_tiles - first), row_tiles, 1, error))
-        return FALSE;
-    }
-  return TRUE;
+  if (!atl_cl_call_begin (&call, cl, ATL_CL_CONV, m->dtype, "conv", error))
+    return FALSE;
+  atl_cl_arg_memory (&call, m->memory);
+  for (guint i = 1; i < ATL_CL_PLANES; i++)
+    atl_cl_arg_ulong (&call, m->plane[i]);
+  atl_cl_arg_uint (&call, (guint64) m->k / 16);
+  atl_cl_arg_uint (&call, (guint64) n_rows);
+  atl_cl_arg_tensor (&call, x, sizeof (float));
+  atl_cl_arg_uint (&call, (guint64) n_cols);
+  atl_cl_arg_first (&call);
+  atl_cl_arg_int4 (&call, x->dim[1], x->dim[2], x->dim[3], x->dim[4]);
+  atl_cl_arg_int4 (&call, dst->dim[1], dst->dim[2], dst->dim[3], n_rows);
+  atl_cl_arg_int4 (&call, w->n_dims == 5 ? w->dim[2] : 1, w->dim[w->n_dims - 2],
+                   w->dim[w->n_dims - 1], atl_cl_conv_channels (w->dim[1]));
+  atl_cl_arg_int4 (&call, p->stride[0], p->stride[1], p->stride[2], 0);
+  atl_cl_arg_int4 (&call, p->pad_before[0], p->pad_before[1], p->pad_before[2], 0);
+  /* The epilogue of kernels/tile.cl. */
+  atl_cl_arg_tensor (&call, dst, sizeof (float));
+  atl_cl_arg_uint (&call, (guint64) n_rows);
+  atl_cl_arg_tensor (&call, bias, sizeof (float));
+  atl_cl_arg_tensor (&call, NULL, sizeof (float));
+  atl_cl_arg_uint (&call, 0);
+  atl_cl_arg_tensor (&call, residual, sizeof (float));
+  atl_cl_arg_uint (&call, (guint64) n_rows);
+  atl_cl_arg_float (&call, w->weight->scale);
+  atl_cl_arg_float (&call, 1.0f);
+  atl_cl_arg_int (&call, (cl_int) p->act);
+  atl_cl_arg_int (&call, (bias != NULL ? ATL_CL_HAS_BIAS : 0) |
+                             (residual != NULL ? ATL_CL_HAS_RESIDUAL : 0));
+  return atl_cl_call_tiles (&call, n_tiles, row_tiles, 1,
+                            2.0 * ATL_CL_TILE_COLUMNS * ATL_CL_TILE_ROWS * (double) m->k, error);
 }
 
 const AtlClOp atl_cl_op_conv = { conv_supports, NULL, conv_run };

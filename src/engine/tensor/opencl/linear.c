@@ -93,6 +93,7 @@ run_gemv (AtlOpencl *cl, const Product *p, AtlBuffer *scratch, GError **error)
   gint64 rows_per_group = (gint64) cl->tuning.gemv_groups * cl->tuning.gemv_rows;
   AtlClCall call;
 
+  cl->n_flops += 2.0 * (double) p->n_rows * (double) p->n_cols * (double) p->w->k;
   if (!atl_cl_call_begin (&call, cl, ATL_CL_LINEAR, p->w->dtype, kernel, error))
     return FALSE;
   weight_args (&call, p->w);
@@ -111,40 +112,32 @@ run_gemm (AtlOpencl *cl, const Product *p, AtlBuffer *scratch, GError **error)
                         ? (guint64) p->n_tiles
                         : (guint64) (p->n_cols + ATL_CL_TILE_COLUMNS - 1) / ATL_CL_TILE_COLUMNS;
   guint64 row_tiles = (guint64) (p->n_rows + ATL_CL_TILE_ROWS - 1) / ATL_CL_TILE_ROWS;
-  guint64 per_launch = atl_cl_units_per_launch (cl, 2.0 * ATL_CL_TILE_COLUMNS * (double) p->n_rows *
-                                                        (double) p->w->k);
+  AtlClCall call;
 
-  for (guint64 first = 0; first < n_tiles; first += per_launch)
+  if (!atl_cl_call_begin (&call, cl, ATL_CL_LINEAR, p->w->dtype, "gemm", error))
+    return FALSE;
+  weight_args (&call, p->w);
+  x_args (&call, p, scratch);
+  if (p->sorted)
     {
-      AtlClCall call;
-
-      if (!atl_cl_call_begin (&call, cl, ATL_CL_LINEAR, p->w->dtype, "gemm", error))
-        return FALSE;
-      weight_args (&call, p->w);
-      x_args (&call, p, scratch);
-      if (p->sorted)
-        {
-          atl_cl_arg_scratch (&call, scratch, p->order_at);
-          atl_cl_arg_memory (&call, scratch->impl);
-          atl_cl_arg_ulong (&call, p->tiles_at / (4 * sizeof (gint32)));
-        }
-      else
-        {
-          atl_cl_arg_tensor (&call, NULL, sizeof (gint32));
-          atl_cl_arg_tensor (&call, NULL, sizeof (gint32));
-        }
-      atl_cl_arg_uint (&call, first);
-      epilogue_args (&call, p, scratch, p->sorted ? ATL_CL_HAS_IDS : 0);
-      if (!atl_cl_call_groups (&call, MIN (per_launch, n_tiles - first), row_tiles, 1, error))
-        return FALSE;
+      atl_cl_arg_scratch (&call, scratch, p->order_at);
+      atl_cl_arg_memory (&call, scratch->impl);
+      atl_cl_arg_ulong (&call, p->tiles_at / (4 * sizeof (gint32)));
     }
-  return TRUE;
+  else
+    {
+      atl_cl_arg_tensor (&call, NULL, sizeof (gint32));
+      atl_cl_arg_tensor (&call, NULL, sizeof (gint32));
+    }
+  atl_cl_arg_first (&call);
+  epilogue_args (&call, p, scratch, p->sorted ? ATL_CL_HAS_IDS : 0);
+  return atl_cl_call_tiles (&call, n_tiles, row_tiles, 1,
+                            2.0 * ATL_CL_TILE_COLUMNS * ATL_CL_TILE_ROWS * (double) p->w->k, error);
 }
 
 static gboolean
 run_product (AtlOpencl *cl, const Product *p, AtlBuffer *scratch, GError **error)
 {
-  cl->n_flops += 2.0 * (double) p->n_rows * (double) p->n_cols * (double) p->w->k;
   if (p->sorted || (p->ids == NULL && p->n_cols > GEMV_COLUMNS))
     return run_gemm (cl, p, scratch, error);
   return run_gemv (cl, p, scratch, error);

@@ -43,6 +43,10 @@ void atl_opencl_keep_driver_caches (const char *cache_dir);
 AtlBackend *
 atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GError **error);
 
+/* The most arithmetic, in multiplications with an addition and what goes for one, of one launch,
+ * unless a work-group has more; 0, as at first: by what was measured while it ran. For tests. */
+void atl_opencl_backend_set_launch (AtlBackend *self, double most_work);
+
 /* --- Compiling in one process, computing in another that may not ---
  *
  *   AtlOpenclNeeds needs = { .matrices = 1 << ATL_DTYPE_Q4_K };

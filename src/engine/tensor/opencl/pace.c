@@ -5,6 +5,13 @@
 #define FLOPS_A_BYTE 20.0
 #define FLOPS_A_LAUNCH 1e7
 
+/* A launch may take so long. One of the least work takes 20 ms at 0.1 TFLOP/s, and on a processor
+ * that pretends to be a device; one of a device that is not known yet five times as long. */
+#define LAUNCH_US 50000.0
+#define LEAST_LAUNCH 2e9
+#define LEAST_LAUNCH_CPU 5e7
+#define GUESSED_LAUNCHES 5
+
 /* The first batches may have waited for the driver. */
 #define BATCHES_TO_KNOW 8
 /* A batch may take so many times what its work says: the work is an estimate, and other programs
@@ -17,6 +24,16 @@ double
 atl_cl_work (guint n_launches, double n_flops, double n_bytes)
 {
   return n_launches * FLOPS_A_LAUNCH + n_flops + n_bytes * FLOPS_A_BYTE;
+}
+
+double
+atl_cl_pace_launch (const AtlClPace *self, gboolean is_cpu)
+{
+  double least = is_cpu ? LEAST_LAUNCH_CPU : LEAST_LAUNCH;
+
+  if (self->n_batches < BATCHES_TO_KNOW)
+    return GUESSED_LAUNCHES * least;
+  return MAX (LAUNCH_US / MAX (self->unit_us, 1e-9), least);
 }
 
 void

@@ -32,6 +32,11 @@ typedef struct
 /* The work of a batch, in the units above. */
 double atl_cl_work (guint n_launches, double n_flops, double n_bytes);
 
+/* The work of one launch that a device does in about 50 ms: longer ones freeze the desktop that it
+ * draws, and drivers give up after seconds. A guess until the pace is known; never so little that
+ * launching takes longer than computing. */
+double atl_cl_pace_launch (const AtlClPace *self, gboolean is_cpu);
+
 /* The device had nothing to do and now has. */
 void atl_cl_pace_start (AtlClPace *self, gint64 now_us);
 /* The oldest batch is done, the next one begins. */

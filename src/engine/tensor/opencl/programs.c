@@ -508,9 +508,42 @@ atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **error)
       call, (gsize[]){ MIN ((x + local - 1) / local, most) * local, MIN (rows, 32768), 1 }, error);
 }
 
-guint64
-atl_cl_units_per_launch (const AtlOpencl *cl, double flops_per_unit)
+void
+atl_cl_arg_first (AtlClCall *call)
 {
-  /* Half a second at 1 TFLOP/s, seconds on a processor. */
-  return (guint64) MAX (1.0, (cl->is_cpu ? 1e10 : 5e11) / MAX (flops_per_unit, 1.0));
+  const cl_uint4 zero = { .s = { 0 } };
+
+  call->first_arg = call->n_args;
+  set_arg (call, sizeof zero, &zero);
+}
+
+gboolean
+atl_cl_call_tiles (AtlClCall *call, guint64 x, guint64 y, guint64 z, double flops, GError **error)
+{
+  AtlOpencl *cl = call->cl;
+  const guint64 n[3] = { x, y, z };
+  guint64 left = atl_cl_pace_groups (cl, flops), at_once[3];
+
+  /* The last axes whole, as far as that goes. */
+  for (guint i = 3; i-- > 0;)
+    {
+      at_once[i] = CLAMP (left, 1, MAX (n[i], 1));
+      left /= at_once[i];
+    }
+  for (guint64 c = 0; c < z; c += at_once[2])
+    for (guint64 b = 0; b < y; b += at_once[1])
+      for (guint64 a = 0; a < x; a += at_once[0])
+        {
+          const cl_uint4 first = { .s = { (cl_uint) a, (cl_uint) b, (cl_uint) c } };
+          const guint64 m[3] = { MIN (at_once[0], x - a), MIN (at_once[1], y - b),
+                                 MIN (at_once[2], z - c) };
+
+          if (call->status == CL_SUCCESS)
+            call->status =
+                clSetKernelArg (call->kernel->kernel, call->first_arg, sizeof first, &first);
+          cl->n_flops += flops * (double) (m[0] * m[1] * m[2]);
+          if (!atl_cl_call_groups (call, m[0], m[1], m[2], error) || !atl_cl_pace (cl, error))
+            return FALSE;
+        }
+  return TRUE;
 }

@@ -57,7 +57,7 @@ typedef struct
 {
   AtlOpencl *cl;
   const AtlClKernel *kernel;
-  cl_uint n_args;
+  cl_uint n_args, first_arg;
   cl_int status;
 } AtlClCall;
 
@@ -93,8 +93,13 @@ gboolean atl_cl_call_groups (AtlClCall *call, guint64 x, guint64 y, guint64 z, G
  * many for one launch (FOR_ITEMS goes on), and `rows` of them (FOR_ROWS). */
 gboolean atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **error);
 
-/* Work groups of launches that may be long: how many units of `flops` each go into one launch, so
- * that none holds the device for seconds. At least 1. */
-guint64 atl_cl_units_per_launch (const AtlOpencl *cl, double flops_per_unit);
+/* The place of a uint4: the first group of a launch, for atl_cl_call_tiles. */
+void atl_cl_arg_first (AtlClCall *call);
+/* Launches so many work-groups of `flops` each, in as many launches as it takes for none to hold
+ * the device for long: desktops freeze meanwhile, and drivers give up after seconds. Which groups
+ * are launched together changes no number. Between launches the run is paced: FALSE when cancelled
+ * or lost. Counts the arithmetic. */
+gboolean
+atl_cl_call_tiles (AtlClCall *call, guint64 x, guint64 y, guint64 z, double flops, GError **error);
 
 G_END_DECLS

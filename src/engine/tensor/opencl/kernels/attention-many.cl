@@ -3,7 +3,7 @@
 //
 // Work-group: 256 work-items, QB queries of one (batch, head) and DV components of the result (wider
 // values are several work-groups, each with all scores). Keys go by in tiles of KB.
-// Group id 0 + first_block: block of queries; 1: head; 2: batch * n_slices + slice.
+// Group id + first, 0: block of queries; 1: head; 2: batch * n_slices + slice.
 // Scores: work-item t owns queries 4 (t % 16) .. + 3 and keys 2 (t / 16), + 1 of the tile.
 // Result: the same queries and components 64 c + 4 (t / 16) .. + 3 for each c.
 // Softmax: four work-items per query (query t / 4), eight keys each.
@@ -16,7 +16,7 @@
 #endif
 
 __kernel __attribute__ ((reqd_work_group_size (256, 1, 1))) void
-JOIN (attention_, DV) (ATTENTION_ARGS, uint n_slices, uint first_block)
+JOIN (attention_, DV) (ATTENTION_ARGS, uint n_slices, uint4 first)
 {
   __local float qs[DB * QB]; // [component][query]
   __local float ks[DB * KB]; // [component][key]
@@ -27,12 +27,12 @@ JOIN (attention_, DV) (ATTENTION_ARGS, uint n_slices, uint first_block)
   __local uint from[QB], to[QB];
   const uint t = get_local_id (0);
   const uint tq = t % 16, tk = t / 16;
-  const uint query0 = (first_block + (uint) get_group_id (0)) * QB;
-  const uint head = get_group_id (1);
+  const uint query0 = (first.x + (uint) get_group_id (0)) * QB;
+  const uint head = first.y + (uint) get_group_id (1);
   if (query0 >= n_queries || head >= n_heads)
     return;
-  const uint batch = (uint) get_group_id (2) / n_slices;
-  const uint dv0 = (uint) get_group_id (2) % n_slices * DV;
+  const uint batch = (first.z + (uint) get_group_id (2)) / n_slices;
+  const uint dv0 = (first.z + (uint) get_group_id (2)) % n_slices * DV;
   const ulong q_base = q_off + batch * q_stride.x + head * q_stride.z;
   const ulong k_base = batch * k_stride.x + head / group * k_stride.z;
   const ulong v_base = batch * v_stride.x + head / group * v_stride.z;

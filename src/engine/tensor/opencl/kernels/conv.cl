@@ -5,7 +5,7 @@
 // x [B, F, H, W, C]; W [out, taps * cp], taps = kf * kh * kw, cp = C rounded up to 16 (weights there
 // are zero); dst [B, F', H', W', out]. Column c is output position c in row-major order.
 // in = (F, H, W, C), out = (F', H', W', n_rows), kernel = (kf, kh, kw, cp), stride and pad per axis.
-// Group id 0 + first_tile: tile of columns; group id 1: tile of rows of W.
+// Group id + first, 0: tile of columns; 1: tile of rows of W.
 // Work-item t gathers for column t % TILE_C the 8 values from K index k + 8 (t / TILE_C): they lie in
 // one tap since cp is a multiple of 16.
 
@@ -13,16 +13,16 @@
 
 __kernel __attribute__ ((reqd_work_group_size (256, 1, 1))) void
 conv (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_rows,
-      __global const float *x, ulong x_off, uint n_cols, uint first_tile, int4 in, int4 out,
+      __global const float *x, ulong x_off, uint n_cols, uint4 first, int4 in, int4 out,
       int4 kernel_size, int4 stride, int4 pad, EPILOGUE_ARGS)
 {
   __local float lut[16];
   __local float ws[TILE_K * TILE_R];
   __local float xs[TILE_K * TILE_C];
   const uint t = get_local_id (0);
-  const uint row0 = (uint) get_group_id (1) * TILE_R;
+  const uint row0 = (first.y + (uint) get_group_id (1)) * TILE_R;
   const uint tr = t % 16, tc = t / 16;
-  const uint col0 = (first_tile + (uint) get_group_id (0)) * TILE_C;
+  const uint col0 = (first.x + (uint) get_group_id (0)) * TILE_C;
   float8 acc[4];
 
   QUANTS_LUT (lut);

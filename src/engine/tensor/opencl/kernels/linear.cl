@@ -10,8 +10,8 @@
 
 // --- Many columns --------------------------------------------------------------------------
 // Work-group: one tile (tile.cl).
-// Group id 0 + first_tile: tile of columns, or with HAS_IDS entry of `tiles`: (expert, first position
-// in `order`, count, unused), which lists the columns by expert; group id 1: tile of rows.
+// Group id + begin, 0: tile of columns, or with HAS_IDS entry of `tiles`: (expert, first position
+// in `order`, count, unused), which lists the columns by expert; 1: tile of rows.
 
 #define COLUMN(i) (flags & HAS_IDS ? (uint) order[order_off + first_pos + (i)] : first_pos + (i))
 
@@ -19,14 +19,14 @@ __kernel __attribute__ ((reqd_work_group_size (256, 1, 1))) void
 gemm (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_rows,
       __global const float *x, ulong x_off, uint x_stride, uint n_cols, uint x_div,
       __global const int *order, ulong order_off, __global const int4 *tiles, ulong tiles_off,
-      uint first_tile, EPILOGUE_ARGS)
+      uint4 begin, EPILOGUE_ARGS)
 {
   __local float lut[16];
   __local float ws[TILE_K * TILE_R];
   __local float xs[TILE_K * TILE_C];
   const uint t = get_local_id (0);
-  const uint tile_at = first_tile + (uint) get_group_id (0);
-  const uint row0 = (uint) get_group_id (1) * TILE_R;
+  const uint tile_at = begin.x + (uint) get_group_id (0);
+  const uint row0 = (begin.y + (uint) get_group_id (1)) * TILE_R;
   const uint tr = t % 16, tc = t / 16;
   uint first_pos = tile_at * TILE_C;
   uint count = first_pos < n_cols ? min (n_cols - first_pos, (uint) TILE_C) : 0;
