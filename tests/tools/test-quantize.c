@@ -45,7 +45,7 @@ call (int (*tool) (int, char **), const char *in, const char *out, const char *t
 
 /* What it says on its way to failing; the caller frees. */
 static char *
-refusal (int (*tool) (int, char **), const char *in, const char *out)
+refusal (int (*tool) (int, char **), const char *in, const char *out, const char *type)
 {
   g_autofree char *path = g_build_filename (folder, "words", NULL);
   int keep = dup (STDERR_FILENO), words = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -53,7 +53,7 @@ refusal (int (*tool) (int, char **), const char *in, const char *out)
 
   fflush (stderr);
   dup2 (words, STDERR_FILENO);
-  g_assert_cmpint (call (tool, in, out, NULL), !=, 0);
+  g_assert_cmpint (call (tool, in, out, type), !=, 0);
   fflush (stderr);
   dup2 (keep, STDERR_FILENO);
   close (keep);
@@ -489,11 +489,23 @@ test_incomplete (gconstpointer path)
       g_autofree char *text = NULL;
 
       g_assert_cmpint (g_remove (file), ==, 0);
-      text = refusal (atl_tool_convert, whole, out);
+      text = refusal (atl_tool_convert, whole, out, NULL);
       if (strstr (text, cases[i].words) == NULL)
         g_test_fail_printf ("without %s: %s", cases[i].without, text);
       g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
     }
+}
+
+/* A type that no file is written in is another matter than one that there is not. */
+static void
+test_type_words (void)
+{
+  g_autofree char *out = g_build_filename (folder, "no-type.gguf", NULL);
+  g_autofree char *known = refusal (atl_tool_quantize, "in.gguf", out, "iq2_xxs");
+  g_autofree char *unknown = refusal (atl_tool_quantize, "in.gguf", out, "Q9");
+
+  g_assert_nonnull (strstr (known, "the type “iq2_xxs” can be read, but is not written"));
+  g_assert_nonnull (strstr (unknown, "there is no type “Q9”"));
 }
 
 /* A program that is ended while it writes leaves nothing behind: the file of a large model would
@@ -548,6 +560,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tools/quantize/errors", test_errors);
   g_test_add_func ("/tools/quantize/types", test_types);
   g_test_add_func ("/tools/quantize/parts", test_parts);
+  g_test_add_func ("/tools/quantize/type-words", test_type_words);
   g_test_add_func ("/tools/quantize/killed", test_killed);
   paths = model_fixture_folders ();
   g_assert_cmpuint (paths->len, >, 10);

@@ -172,7 +172,8 @@ print_summary (const char *path, const AtlMix *mix, const AtlRequantSummary *s)
     printf (ngettext ("%u part. ", "%u parts. ", s->n_parts), s->n_parts);
   printf (_ ("%s: %s (weights took %s), %.2f bits a weight\n"), path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
-  if (s->n_requantised > 0 && mix != NULL && is_float (mix->dtype))
+  /* Without a type: FP8, which GGUF lacks, becomes half precision. */
+  if (s->n_requantised > 0 && (mix == NULL || is_float (mix->dtype)))
     printf (_ ("%u of %u tensors were quantised before: what they lost then does not come back.\n"),
             s->n_requantised, s->n_tensors);
   else if (s->n_requantised > 0)
@@ -262,6 +263,7 @@ static int
 main_of (int argc, char **argv, gboolean needs_type)
 {
   const AtlMix *mix = NULL;
+  AtlDType read_only;
   char *name = argv[0];
   guint64 split_bytes = 0;
   g_autoptr (GError) error = NULL;
@@ -285,7 +287,11 @@ main_of (int argc, char **argv, gboolean needs_type)
       mix = atl_mix_find (argv[3]);
       if (mix == NULL)
         {
-          fprintf (stderr, _ ("%s: there is no type “%s”.\n\n"), name, argv[3]);
+          fprintf (stderr,
+                   atl_dtype_from_name (argv[3], &read_only)
+                       ? _ ("%s: the type “%s” can be read, but is not written.\n\n")
+                       : _ ("%s: there is no type “%s”.\n\n"),
+                   name, argv[3]);
           return usage (argc, argv, needs_type);
         }
     }
