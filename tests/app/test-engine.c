@@ -161,6 +161,24 @@ test_stop (void)
   app_fixture_stop (&f);
 }
 
+/* However long the answer, what is shown of it goes to the store within a second. */
+static void
+test_saved_soon (void)
+{
+  AppFixture f;
+  GSource *timer;
+
+  if (!load (&f))
+    return;
+  app_ask_endlessly (&f);
+  timer = g_main_context_find_source_by_id (NULL, app_conversation (&f)->checkpoint_source);
+  g_assert_nonnull (timer);
+  g_assert_cmpint (g_source_get_ready_time (timer) - g_get_monotonic_time (), <, G_USEC_PER_SEC);
+  atl_conversation_stop (app_conversation (&f));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
+  app_fixture_stop (&f);
+}
+
 static void
 test_killed_engine (void)
 {
@@ -327,6 +345,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/engine/summarise", test_summarise);
   g_test_add_func ("/app/engine/title", test_title);
   g_test_add_func ("/app/engine/stop", test_stop);
+  g_test_add_func ("/app/engine/saved-soon", test_saved_soon);
   g_test_add_func ("/app/engine/killed", test_killed_engine);
   g_test_add_func ("/app/engine/bad-file", test_bad_file);
   g_test_add_func ("/app/engine/room", test_room);

@@ -167,6 +167,22 @@ test_metadata (void)
   refuse_bytes (&b, ATL_ERROR_BAD_FILE, "claims 1000 entries");
 }
 
+/* Two rows of half a block: the tensor has a whole block, its rows have none. */
+static void
+test_rows (void)
+{
+  const guint64 dims[] = { 16, 2 };
+  const guint32 q4_0 = 2, block_bytes = 18;
+  GgufBuilder b;
+
+  build_header (&b, 3, 1, 1);
+  build_key_text (&b, "general.architecture", "llama");
+  build_tensor (&b, "halves", 2, dims, q4_0, 0);
+  build_pad (&b, 32);
+  g_byte_array_set_size (b.bytes, b.bytes->len + block_bytes);
+  refuse_bytes (&b, ATL_ERROR_BAD_FILE, "no multiple of the 32");
+}
+
 static AtlFileMap *
 build_shard (guint no, guint count, guint64 n_tensors)
 {
@@ -225,6 +241,7 @@ main (int argc, char **argv)
       g_test_add_data_func (path, GUINT_TO_POINTER (version), test_cut_anywhere);
     }
   g_test_add_func ("/gguf-limits/metadata", test_metadata);
+  g_test_add_func ("/gguf-limits/rows", test_rows);
   g_test_add_func ("/gguf-limits/shards", test_shards);
   return g_test_run ();
 }

@@ -8,6 +8,7 @@
 
 #define SIZE (3u << 20)
 /* Longer than a busy machine lets a server of its own wait. */
+#define ATTEMPTS 4
 #define PATIENCE_S 120
 
 typedef struct
@@ -140,6 +141,14 @@ handle (const Request *request, GOutputStream *out, gpointer data)
           return;
         }
       send_file (request, out, "\"a\"", f->content, SIZE);
+    }
+  else if (g_str_equal (mode, "other-place"))
+    {
+      /* The file is the right one, but what comes does not begin where it was asked to. */
+      Request other = *request;
+
+      other.range_start = MAX (request->range_start - 7, -1);
+      send_file (&other, out, "\"a\"", f->content, SIZE);
     }
   else if (g_str_equal (mode, "416"))
     {
@@ -293,7 +302,7 @@ expect_file (Fixture *f, const char *mode)
 
 /* The mode must end in this error, and no file. */
 static void
-expect_error (Fixture *f, const char *mode, int code)
+expect_error (Fixture *f, const char *mode, int code, const char *words)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;
@@ -302,6 +311,7 @@ expect_error (Fixture *f, const char *mode, int code)
   f->n_seen = 0;
   path = fetch_with (f, NULL, SIZE, NULL, &error);
   g_assert_error (error, ATL_ERROR, code);
+  g_assert_nonnull (strstr (error->message, words));
   g_test_message ("%s: %s", mode, error->message);
   g_assert_null (path);
   g_assert_false (g_file_test (f->target, G_FILE_TEST_EXISTS));
@@ -377,7 +387,12 @@ test_resume (Fixture *f, gconstpointer data)
 static void
 test_resume_odd_answers (Fixture *f, gconstpointer mode)
 {
+  FILE *part;
+
   leave_part (f, SIZE / 2);
+  /* Of another file, as only the answer can tell: joined, they would be neither. */
+  part = fopen (f->part, "r+");
+  g_assert_true (part != NULL && fputc ('x', part) == 'x' && fclose (part) == 0);
   expect_file (f, mode);
 }
 
@@ -414,17 +429,21 @@ test_power_cut (Fixture *f, gconstpointer data)
 static void
 test_refused (Fixture *f, gconstpointer data)
 {
-  expect_error (f, "html", ATL_ERROR_BAD_FILE);
-  expect_error (f, "wrong-bytes", ATL_ERROR_BAD_FILE);
-  expect_error (f, "other-length", ATL_ERROR_BAD_FILE);
-  expect_error (f, "longer", ATL_ERROR_BAD_FILE);
-  expect_error (f, "gzip", ATL_ERROR_BAD_FILE);
-  expect_error (f, "404", ATL_ERROR_NOT_FOUND);
-  expect_error (f, "403", ATL_ERROR_NETWORK);
-  expect_error (f, "loop", ATL_ERROR_NETWORK);
-  expect_error (f, "to-file", ATL_ERROR_NETWORK);
-  expect_error (f, "to-nonsense", ATL_ERROR_NETWORK);
-  expect_error (f, "garbage", ATL_ERROR_NETWORK);
+  gint before;
+
+  expect_error (f, "html", ATL_ERROR_BAD_FILE, "web page");
+  expect_error (f, "wrong-bytes", ATL_ERROR_BAD_FILE, "SHA-256");
+  expect_error (f, "other-length", ATL_ERROR_BAD_FILE, "another file");
+  expect_error (f, "longer", ATL_ERROR_BAD_FILE, "sends more");
+  expect_error (f, "gzip", ATL_ERROR_BAD_FILE, "");
+  expect_error (f, "404", ATL_ERROR_NOT_FOUND, "");
+  expect_error (f, "403", ATL_ERROR_NETWORK, "permission");
+  before = g_atomic_int_get (&f->server->n_requests);
+  expect_error (f, "loop", ATL_ERROR_NETWORK, "circles");
+  g_assert_cmpint (g_atomic_int_get (&f->server->n_requests) - before, <=, 6 * ATTEMPTS);
+  expect_error (f, "to-file", ATL_ERROR_NETWORK, "");
+  expect_error (f, "to-nonsense", ATL_ERROR_NETWORK, "");
+  expect_error (f, "garbage", ATL_ERROR_NETWORK, "");
   /* And after all that, the right one still comes. */
   expect_file (f, "503-twice");
 }
@@ -476,8 +495,8 @@ static void
 test_silence (Fixture *f, gconstpointer data)
 {
   atl_http_set_timeout (1);
-  expect_error (f, "silent", ATL_ERROR_NETWORK);
-  expect_error (f, "stall", ATL_ERROR_NETWORK);
+  expect_error (f, "silent", ATL_ERROR_NETWORK, "");
+  expect_error (f, "stall", ATL_ERROR_NETWORK, "");
   atl_http_set_timeout (PATIENCE_S);
 }
 
@@ -542,7 +561,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   atl_http_set_timeout (PATIENCE_S);
-  atl_fetch_set_patience (4, 10);
+  atl_fetch_set_patience (ATTEMPTS, 10);
 #define ADD(name, data, func)                                                                      \
   g_test_add ("/hub/download/" name, Fixture, data, set_up, func, tear_down)
   ADD ("good", NULL, test_good);
@@ -554,6 +573,7 @@ main (int argc, char **argv)
   ADD ("resume/new-etag", "new-etag", test_resume_odd_answers);
   ADD ("resume/new-etag-206", "new-etag-206", test_resume_odd_answers);
   ADD ("resume/lies-about-range", "lies-about-range", test_resume_odd_answers);
+  ADD ("resume/other-place", "other-place", test_resume_odd_answers);
   ADD ("resume/416", "416", test_resume_odd_answers);
   ADD ("part-of-another-file", NULL, test_part_of_another_file);
   ADD ("power-cut", NULL, test_power_cut);
