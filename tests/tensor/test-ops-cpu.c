@@ -305,8 +305,8 @@ test_tiles_of_words (void)
 
           tiles[v]->prepare_rows (rows, n_rows, n, a);
           tiles[v]->pack_panel (dtype, group, n, 0, n, b);
-          tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
-          tiles[v]->tile (n, a, b, b, sums[v], 32, TRUE);
+          tiles[v]->tile_ahead (n, a, b, b, sums[v], 32, FALSE, a);
+          tiles[v]->tile_ahead (n, a, b, b, sums[v], 32, TRUE, a);
         }
       g_test_message ("%s", atl_dtype_name (dtype));
       g_assert_cmpmem (sums[0], kernels->tile_rows * 32 * sizeof (float), sums[1],
@@ -358,7 +358,7 @@ test_plain_words (void)
       tiles[v]->prepare_rows (rows, 5, n, a);
       tiles[v]->rows_panel (ATL_DTYPE_F32, (const guint8 *) weights, sizeof weights[0], 16, 0, n,
                             b);
-      tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+      tiles[v]->tile_ahead (n, a, b, b, sums[v], 32, FALSE, a);
       for (guint r = 0; r < 5; r++)
         for (guint c = 0; c < 16; c++)
           {
@@ -443,7 +443,7 @@ test_folded_bytes (void)
 
             tiles[v]->prepare_rows (rows, 6, n, a);
             tiles[v]->pack_panel (dtype, group, n, 0, n, b);
-            tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+            tiles[v]->tile_ahead (n, a, b, b, sums[v], 32, FALSE, a);
           }
         g_test_message ("%s", info->name);
         g_assert_cmpmem (sums[0], 6 * 32 * sizeof (float), sums[1], 6 * 32 * sizeof (float));
@@ -499,9 +499,9 @@ test_bytes_of_many_rows (void)
             continue;
           tiles[v]->prepare_rows (rows, 6, n, a);
           tiles[v]->pack_panel (dtype, group, n, 0, n, b);
-          tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+          tiles[v]->tile_ahead (n, a, b, b, sums[v], 32, FALSE, a);
           tiles[v]->prepare_rows (rows + 2, 1, n, a);
-          tiles[v]->tile (n, a, b, b, alone, 32, FALSE);
+          tiles[v]->tile_ahead (n, a, b, b, alone, 32, FALSE, a);
           g_assert_cmpmem (sums[v] + 2 * 32, 32 * sizeof (float), alone, 32 * sizeof (float));
           for (guint c = 0; c < 16; c++)
             {

@@ -86,10 +86,10 @@ typedef struct
   float step[MAX_BLOCKS][TILE_ROWS];
   float offset[MAX_BLOCKS][TILE_ROWS];
   float sum[MAX_BLOCKS][3][TILE_ROWS]; /* of elements 0-15, 16-31, all */
-  guint32 n_far[N_PARTS];
-  Far far[N_PARTS][MAX_BLOCKS * PART_ROWS];
   gint32 quads[SLAB / 4][TILE_ROWS];
   gint32 room[VW - TILE_ROWS];
+  guint32 n_far[N_PARTS];
+  Far far[N_PARTS][MAX_BLOCKS * PART_ROWS];
 } Rows;
 
 G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
@@ -455,7 +455,8 @@ part_body (gboolean sixteen,
            const guint8 *const panel[2],
            float *c,
            gint64 ldc,
-           gboolean add)
+           gboolean add,
+           const Rows *next)
 {
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_quads = 8 / n_pieces;
@@ -492,6 +493,8 @@ part_body (gboolean sixteen,
     {
       const gsize factor = HEAD_BYTES + (gsize) b * FACTOR_BYTES;
 
+      ask_for_part (next, offsetof (Rows, n_far), (gsize) b * N_PARTS + from / PART_ROWS,
+                    MAX_BLOCKS * N_PARTS);
       for (guint s = 0; s < n_pieces; s++)
         {
           const gsize at = (gsize) (b * 8 + s * n_quads);
@@ -549,7 +552,7 @@ const AtlCpuTiles BYTES_NAME = {
 #endif
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
-  .tile = tile_of_panels,
+  .tile_ahead = tile_of_panels,
   .n_rows = TILE_ROWS,
   .slab_bytes = sizeof (Rows),
 };

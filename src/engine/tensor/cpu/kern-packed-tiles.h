@@ -7,7 +7,8 @@
  *   Head        what a panel begins with: { guint32 sixteen, min; }
  *   prepare_slab (rows, n_rows, k, n, out)          elements [k, k + n) of some rows
  *   panel_body (type, group, n_in, k, n, out)       the same of a group of packed weights
- *   part_body (sixteen, min, from, n_k, a, panel, c, ldc, add)   rows [from, from + PART_ROWS)
+ *   part_body (sixteen, min, from, n_k, a, panel, c, ldc, add, next)
+ *       rows [from, from + PART_ROWS); asks meanwhile for the Rows `next`
  *
  * with what an AtlCpuTiles says of its members.
  */
@@ -37,17 +38,19 @@ tile_body (gboolean sixteen,
            const guint8 *const panel[2],
            float *c,
            gint64 ldc,
-           gboolean add)
+           gboolean add,
+           const Rows *next)
 {
   for (guint from = 0; from < ROWS; from += PART_ROWS)
-    part_body (sixteen, min, from, n_k, a, panel, c, ldc, add);
+    part_body (sixteen, min, from, n_k, a, panel, c, ldc, add, next);
 }
 
 #define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \
-  static __attribute__ ((noinline)) void NAME (                                                    \
-      gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc, gboolean add) \
+  static __attribute__ ((noinline)) void NAME (gint64 n_k, const Rows *a,                          \
+                                               const guint8 *const panel[2], float *c, gint64 ldc, \
+                                               gboolean add, const Rows *next)                     \
   {                                                                                                \
-    tile_body (SIXTEEN, MIN, n_k, a, panel, c, ldc, add);                                          \
+    tile_body (SIXTEEN, MIN, n_k, a, panel, c, ldc, add, next);                                    \
   }
 
 DEFINE_TILE (tile_plain, FALSE, FALSE)
@@ -65,7 +68,8 @@ tile (gint64 n_k,
       gsize y_lane,
       float *c,
       gint64 ldc,
-      gboolean add)
+      gboolean add,
+      const guint8 *next)
 {
   const guint8 *const panel[2] = { x, y + y_lane };
   Head hx, hy;
@@ -73,8 +77,9 @@ tile (gint64 n_k,
   memcpy (&hx, x, sizeof hx);
   memcpy (&hy, y, sizeof hy);
   ((hx.sixteen | hy.sixteen) != 0 ? (hx.min | hy.min) != 0 ? tile_both : tile_sixteen
-   : (hx.min | hy.min) != 0       ? tile_min
-                                  : tile_plain) (n_k, (const Rows *) a, panel, c, ldc, add);
+   : (hx.min | hy.min) != 0
+       ? tile_min
+       : tile_plain) (n_k, (const Rows *) a, panel, c, ldc, add, (const Rows *) next);
 }
 
 static void
@@ -84,12 +89,13 @@ tile_of_panels (gint64 n_k,
                 const guint8 *b1,
                 float *c,
                 gint64 ldc,
-                gboolean add)
+                gboolean add,
+                const guint8 *next)
 {
 #if VW == 16
-  tile (n_k, a, b0, b1, 0, c, ldc, add);
+  tile (n_k, a, b0, b1, 0, c, ldc, add, next);
 #else
-  tile (n_k, a, b0, b0, 32, c, ldc, add);
-  tile (n_k, a, b1, b1, 32, c + 16, ldc, add);
+  tile (n_k, a, b0, b0, 32, c, ldc, add, next);
+  tile (n_k, a, b1, b1, 32, c + 16, ldc, add, next);
 #endif
 }

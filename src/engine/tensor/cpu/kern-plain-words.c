@@ -358,8 +358,10 @@ part (guint from,
       const guint8 *const panel[2],
       float *c,
       gint64 ldc,
-      gboolean add)
+      gboolean add,
+      const Rows *next)
 {
+  const gsize n_parts = WORD_ROWS / WORD_PART;
   const gsize factors = (gsize) n_k * 32;
   vf sum[WORD_PART][2];
 
@@ -374,6 +376,8 @@ part (guint from,
       const guint8 *panel_crossed[2] = { NULL };
       vi dot[WORD_PART][2];
 
+      ask_for_part (next, sizeof (Rows), (gsize) (at / PIECE) * n_parts + from / WORD_PART,
+                    N_PIECES * n_parts);
 #if CROSSED
       row_crossed = a->crossed[at / PIECE] + from;
       for (guint j = 0; j < 2; j++)
@@ -408,10 +412,12 @@ parts (gint64 n_k,
        const guint8 *y,
        float *c,
        gint64 ldc,
-       gboolean add)
+       gboolean add,
+       const guint8 *next)
 {
   for (guint from = 0; from < WORD_ROWS; from += WORD_PART)
-    part (from, n_k, (const Rows *) a, (const guint8 *const[]){ x, y }, c, ldc, add);
+    part (from, n_k, (const Rows *) a, (const guint8 *const[]){ x, y }, c, ldc, add,
+          (const Rows *) next);
 }
 
 static void
@@ -421,20 +427,21 @@ tile (gint64 n_k,
       const guint8 *b1,
       float *c,
       gint64 ldc,
-      gboolean add)
+      gboolean add,
+      const guint8 *next)
 {
 #if VW == 16
-  parts (n_k, a, b0, b1, c, ldc, add);
+  parts (n_k, a, b0, b1, c, ldc, add, next);
 #else
-  parts (n_k, a, b0, b0 + 32, c, ldc, add);
-  parts (n_k, a, b1, b1 + 32, c + 16, ldc, add);
+  parts (n_k, a, b0, b0 + 32, c, ldc, add, next);
+  parts (n_k, a, b1, b1 + 32, c + 16, ldc, add, next);
 #endif
 }
 
 const AtlCpuTiles PLAIN_NAME = {
   .rows_panel = rows_panel,
   .prepare_rows = prepare_rows,
-  .tile = tile,
+  .tile_ahead = tile,
   .n_rows = WORD_ROWS,
   .slab_bytes = sizeof (Rows),
 };

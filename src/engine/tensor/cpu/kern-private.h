@@ -17,6 +17,19 @@
 #define PREFETCH_NEAR 2048
 #define PREFETCH_FAR 4096
 
+/* Asks for part `i` of `n` of the `bytes` at `from`, the rows that come after a tile's. They come
+ * from the second-level cache or beyond it, and loads of this tile would wait for them if all were
+ * asked for at once. `bytes` and `n` are constants. */
+INLINE void
+ask_for_part (gconstpointer from, gsize bytes, gsize i, gsize n)
+{
+  const gsize part = (bytes + 64 * n - 1) / (64 * n) * 64;
+
+#pragma GCC unroll 16
+  for (gsize at = 0; at < part; at += 64)
+    __builtin_prefetch ((const guint8 *) from + i * part + at);
+}
+
 /* kern-quant.c has another form for the VNNI of 256 bits. */
 #if defined(__AVXVNNI__)
 #define ATL_DOT_NAME(x) x##_avx2_vnni

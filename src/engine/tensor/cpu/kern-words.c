@@ -252,8 +252,10 @@ part_body (gboolean sixteen,
            const guint8 *const panel[2],
            float *c,
            gint64 ldc,
-           gboolean add)
+           gboolean add,
+           const Rows *next)
 {
+  const guint n_parts = WORD_ROWS / WORD_PART;
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_pairs = 16 / n_pieces;
   const gsize factors_at = HEAD_BYTES + (gsize) n_k * 32;
@@ -272,6 +274,9 @@ part_body (gboolean sixteen,
         const guint8 *panel_crossed[2] = { NULL };
         vi dot[WORD_PART][2];
 
+        if (s == 0)
+          ask_for_part (next, sizeof (Rows), (gsize) b * n_parts + from / WORD_PART,
+                        SLAB / 32 * n_parts);
 #if CROSSED
         const guint which = sixteen ? s : 2;
 
@@ -321,7 +326,7 @@ part_body (gboolean sixteen,
 const AtlCpuTiles WORDS_NAME = {
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
-  .tile = tile_of_panels,
+  .tile_ahead = tile_of_panels,
   .n_rows = WORD_ROWS,
   .slab_bytes = sizeof (Rows),
 };

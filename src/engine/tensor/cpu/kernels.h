@@ -113,6 +113,7 @@ typedef struct
                       gint64 n,
                       guint8 *out);
   void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
+  /* (nullable) Beside tile_ahead none is needed. */
   void (*tile) (gint64 n_k,
                 const guint8 *a,
                 const guint8 *b0,
