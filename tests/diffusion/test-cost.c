@@ -175,6 +175,38 @@ test_huge (gconstpointer family)
   g_assert_cmpint ((after.ru_minflt - before.ru_minflt) * 4096, <, 8 << 20);
 }
 
+/* Nor are those of a huge picture to begin with. */
+static void
+test_huge_start (gconstpointer family)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open (family);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  struct rusage before, after;
+  AtlDiffusionCost cost;
+
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  for (gint64 i = 0; i < 2; i++)
+    {
+      const gint64 side = i == 0 ? 64 : 4096;
+      g_autoptr (GPtrArray) inputs = atl_arrays_new ();
+
+      atl_settings_set_number (settings, "width", (double) side);
+      atl_settings_set_number (settings, "height", (double) side);
+      atl_arrays_set_hollow (TRUE);
+      g_ptr_array_add (inputs,
+                       atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side }));
+      atl_arrays_set_hollow (FALSE);
+      getrusage (RUSAGE_SELF, &before);
+      atl_diffusion_model_cost (model, &cpu, 1, settings, inputs, &cost, &error);
+      getrusage (RUSAGE_SELF, &after);
+      g_assert_no_error (error);
+      g_assert_cmpfloat (cost.encode, >, 0);
+    }
+  /* The picture has 200 MB. */
+  g_assert_cmpint ((after.ru_minflt - before.ru_minflt) * 4096, <, 8 << 20);
+}
+
 /* A picture that is larger than the network's table of positions is refused in pixels, and is not
  * taken for a part that does not fit. */
 static void
@@ -223,6 +255,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cost/array-account", test_array_account);
   g_test_add_data_func ("/cost/huge/sd15", "sd15", test_huge);
   g_test_add_data_func ("/cost/huge/wan21", "wan21", test_huge);
+  g_test_add_data_func ("/cost/huge-start/sd15", "sd15", test_huge_start);
+  g_test_add_data_func ("/cost/huge-start/wan21", "wan21", test_huge_start);
   g_test_add_func ("/cost/too-large", test_too_large);
   g_test_add_func ("/cost/leaves-nothing", test_leaves_nothing);
   status = g_test_run ();

@@ -40,7 +40,7 @@ blank (AtlArray *picture, const AtlArray *mask)
 {
   gint64 n = picture->dim[2] * picture->dim[3];
 
-  for (gint64 c = 0; c < 3; c++)
+  for (gint64 c = 0; c < 3 && !atl_array_is_hollow (picture); c++)
     for (gint64 i = 0; i < n; i++)
       if (atl_array_f32 (mask)[i] >= 0.5f)
         atl_array_f32 (picture)[c * n + i] = 0.0f;
@@ -184,6 +184,8 @@ start (AtlRun *run, AtlSd *self, AtlSchedule *schedule, guint *first, GError **e
   if (from_picture)
     {
       *first = atl_schedule_first_call (schedule, strength);
+      if (atl_array_is_hollow (x))
+        return x;
       if (*first < atl_schedule_n_calls (schedule))
         atl_schedule_add_noise (schedule, *first, atl_array_f32 (self->clean), atl_array_f32 (x),
                                 atl_array_f32 (x), (gsize) atl_array_n_elems (x));

@@ -104,7 +104,7 @@ put_picture (AtlRun *run, AtlArray *clip, const char *name, gint64 frame, GError
   gint64 F = clip->dim[2], n = clip->dim[3] * clip->dim[4];
   g_autoptr (AtlArray) picture = atl_run_picture (run, name, clip->dim[3], clip->dim[4], error);
 
-  for (gint64 c = 0; picture != NULL && c < COLOURS; c++)
+  for (gint64 c = 0; picture != NULL && c < COLOURS && !atl_array_is_hollow (clip); c++)
     memcpy (atl_array_f32 (clip) + (c * F + frame) * n, atl_array_f32 (picture) + c * n,
             (gsize) n * sizeof (float));
   return picture != NULL;
@@ -197,7 +197,7 @@ read_pictures (AtlRun *run, AtlWan *self, GError **error)
   mask =
       atl_array_new ("mask", ATL_DTYPE_F32, 5,
                      (gint64[]){ 1, ATL_WAN_TIME_FACTOR, self->frames, self->height, self->width });
-  for (gint64 k = 0; k < ATL_WAN_TIME_FACTOR; k++)
+  for (gint64 k = 0; k < ATL_WAN_TIME_FACTOR && !atl_array_is_hollow (mask); k++)
     {
       float *of_channel = atl_array_f32 (mask) + k * self->frames * n;
 
@@ -240,7 +240,9 @@ masked_clip (
   gint64 n = self->height * self->width * self->factor * self->factor;
   AtlArray *clip = new_clip (self, F, error);
 
-  for (gint64 c = 0; clip != NULL && video != NULL && c < COLOURS; c++)
+  if (clip == NULL || video == NULL || atl_array_is_hollow (clip))
+    return clip;
+  for (gint64 c = 0; c < COLOURS; c++)
     for (gint64 f = 0; f < F; f++)
       for (gint64 i = 0; i < n; i++)
         {
@@ -265,8 +267,8 @@ fit_reference (const AtlWan *self, const float *from, gint64 h, gint64 w, GError
   gint64 top = (H - new_h) / 2, left = (W - new_w) / 2;
   float *to;
 
-  if (clip == NULL)
-    return NULL;
+  if (clip == NULL || atl_array_is_hollow (clip))
+    return clip;
   to = atl_array_f32 (clip);
   for (gint64 i = 0; i < COLOURS * H * W; i++)
     to[i] = 1.0f;
@@ -300,7 +302,7 @@ put_mask (const AtlWan *self, const AtlArray *mask)
   float scale = (float) F / (float) n_frames;
   float *to = atl_array_f32 (self->control) + 2 * self->channels * all * h * w;
 
-  for (gint64 k = 0; k < f * f; k++)
+  for (gint64 k = 0; k < f * f && !atl_array_is_hollow (self->control); k++)
     for (gint64 i = 0; i < n_frames; i++)
       {
         gint64 source = MIN ((gint64) (((float) i + 0.5f) * scale), F - 1);
@@ -319,7 +321,7 @@ put_latent (const AtlWan *self, const AtlArray *latent, gint64 channel, gint64 f
 {
   gint64 all = self->control->dim[2], n = latent->dim[2], cell = self->height * self->width;
 
-  for (gint64 c = 0; c < self->channels; c++)
+  for (gint64 c = 0; c < self->channels && !atl_array_is_hollow (self->control); c++)
     memcpy (atl_array_f32 (self->control) + ((channel + c) * all + frame) * cell,
             atl_array_f32 (latent) + c * n * cell, (gsize) (n * cell) * sizeof (float));
 }

@@ -132,7 +132,7 @@ put_first_frame (const AtlWan *self, AtlArray *x)
 {
   gint64 frame = self->height * self->width, all = frame * self->frames;
 
-  for (gint64 c = 0; c < self->channels; c++)
+  for (gint64 c = 0; c < self->channels && !atl_array_is_hollow (x); c++)
     memcpy (atl_array_f32 (x) + c * all, atl_array_f32 (self->first) + c * frame,
             (gsize) frame * sizeof (float));
 }

@@ -8,7 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/language.h"
+#include "engine/service/fit.h"
+#include "engine/service/ledger.h"
 #include "engine/service/picture.h"
+#include "engine/service/service-private.h"
 #include "protocol/protocol.h"
 
 AtlPicture *
@@ -291,8 +295,29 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
   return FALSE;
 }
 
+/* Pictures are read before it is known what drawing will take, and the system promises memory that
+ * it does not have. */
 static gboolean
-add_input (GPtrArray *inputs,
+check_room (AtlService *service, const char *name, guint64 n_numbers, GError **error)
+{
+  guint64 bytes = n_numbers * sizeof (float), idle, available;
+  g_autofree char *size = NULL;
+  AtlMemory memory;
+
+  atl_ledger_read (service, &memory, &idle);
+  available = memory.free_bytes + idle;
+  available -= MIN (available, atl_fit_reserve (memory.total_bytes));
+  if (bytes <= available)
+    return TRUE;
+  size = atl_language_size (bytes);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+               _ ("The computer has no %s of free memory left for “%s”."), size, name);
+  return FALSE;
+}
+
+static gboolean
+add_input (AtlJob *job,
+           GPtrArray *inputs,
            const AtlPicture *picture,
            const char *name,
            guint n_channels,
@@ -300,8 +325,13 @@ add_input (GPtrArray *inputs,
            gint64 height,
            GError **error)
 {
-  AtlArray *array = atl_picture_input_array (picture, name, n_channels, width, height, error);
+  AtlArray *array;
 
+  /* And one plane of its rows that are as wide, while it is read. */
+  if (!check_room (job->service, name,
+                   (guint64) (n_channels * width * height + picture->height * width), error))
+    return FALSE;
+  array = atl_picture_input_array (picture, name, n_channels, width, height, error);
   if (array != NULL)
     g_ptr_array_add (inputs, array);
   return array != NULL;
@@ -323,24 +353,25 @@ atl_picture_reference_size (
 
 /* The first one's size becomes that of `settings` (nullable), where none is asked for. */
 static gboolean
-add_reference (GPtrArray *inputs,
+add_reference (AtlJob *job,
+               GPtrArray *inputs,
                const AtlPicture *picture,
                guint number,
-               AtlDiffusionModel *model,
                AtlSettings *settings,
                GError **error)
 {
   g_autofree char *name = g_strdup_printf ("image_%u", number);
   gint64 width, height;
 
-  atl_picture_reference_size (model, picture->width, picture->height, &width, &height);
+  atl_picture_reference_size (job->slot->pictures, picture->width, picture->height, &width,
+                              &height);
   if (number == 1 && settings != NULL && !atl_settings_has (settings, ATL_MADE_WIDTH) &&
       !atl_settings_has (settings, ATL_MADE_HEIGHT))
     {
       atl_settings_set_number (settings, ATL_MADE_WIDTH, (double) width);
       atl_settings_set_number (settings, ATL_MADE_HEIGHT, (double) height);
     }
-  return add_input (inputs, picture, name, 3, width, height, error);
+  return add_input (job, inputs, picture, name, 3, width, height, error);
 }
 
 gboolean
@@ -359,7 +390,7 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
     return FALSE;
   if (image != NULL && mask == NULL && (traits->abilities & ATL_CAN_IMAGE) == 0)
     {
-      if (!add_reference (inputs, image, ++n_references, job->slot->pictures, settings, error))
+      if (!add_reference (job, inputs, image, ++n_references, settings, error))
         return FALSE;
       g_clear_pointer (&image, atl_picture_free);
     }
@@ -371,14 +402,15 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
         return FALSE;
       if (picture == NULL)
         break;
-      if (!add_reference (inputs, picture, ++n_references, job->slot->pictures,
-                          image == NULL ? settings : NULL, error))
+      if (!add_reference (job, inputs, picture, ++n_references, image == NULL ? settings : NULL,
+                          error))
         return FALSE;
     }
   atl_picture_choose_size (settings, traits, image != NULL ? image->width : 0,
                            image != NULL ? image->height : 0, &width, &height);
-  return (image == NULL || add_input (inputs, image, ATL_CREATE_IMAGE, 3, width, height, error)) &&
-         (mask == NULL || add_input (inputs, mask, ATL_CREATE_MASK, 1, width, height, error));
+  return (image == NULL ||
+          add_input (job, inputs, image, ATL_CREATE_IMAGE, 3, width, height, error)) &&
+         (mask == NULL || add_input (job, inputs, mask, ATL_CREATE_MASK, 1, width, height, error));
 }
 
 /* --- What a mask leaves as it is --- */
