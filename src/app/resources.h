@@ -1,4 +1,7 @@
-/* The compiled resources, registered by hand: a static library drops constructors nobody calls. */
+/* The compiled resources, registered by hand: a static library drops constructors nobody calls.
+ *
+ * Threading: the main thread, before anything is shown.
+ */
 #pragma once
 
 #include <gio/gio.h>

@@ -24,10 +24,12 @@ AtlFileMap *atl_file_map_new (const char *path, GError **error);
 AtlFileMap *atl_file_map_ref (AtlFileMap *self);
 void atl_file_map_unref (AtlFileMap *self);
 
+/* Its bytes, atl_file_map_size() of them; borrowed, as long as the map lives. */
 const guint8 *atl_file_map_data (const AtlFileMap *self);
 gsize atl_file_map_size (const AtlFileMap *self);
 /* When its bytes were last changed, nanoseconds since 1970; as it was when it was mapped. */
 gint64 atl_file_map_mtime (const AtlFileMap *self);
+/* As it was given, for messages; borrowed. */
 const char *atl_file_map_name (const AtlFileMap *self);
 
 /* Copies `size` bytes at `data` (inside the mapping) without their pages being mapped: for what is

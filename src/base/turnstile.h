@@ -18,11 +18,14 @@ G_BEGIN_DECLS
 
 typedef struct _AtlTurnstile AtlTurnstile;
 
+/* Nobody is inside. The caller's. */
 AtlTurnstile *atl_turnstile_new (void);
 /* Nobody is inside or waiting. Accepts NULL. */
 void atl_turnstile_free (AtlTurnstile *self);
 
+/* Waits until those who asked before have left. */
 void atl_turnstile_enter (AtlTurnstile *self);
+/* By the thread that is inside: the one that waits longest comes in. */
 void atl_turnstile_leave (AtlTurnstile *self);
 /* From inside: lets those who wait go first, then comes back. */
 void atl_turnstile_yield (AtlTurnstile *self);

@@ -58,8 +58,7 @@ G_DECLARE_FINAL_TYPE (AtlChatJob, atl_chat_job, ATL, CHAT_JOB, GObject)
 /* Asks the engine to stop; "finished" with ATL_STOP_STOPPED follows within a token. An engine that
  * does not obey within ten seconds is ended and "failed" comes instead. */
 void atl_chat_job_stop (AtlChatJob *self);
-/* TRUE until "finished" or "failed". */
-/* Everything "text" delivered so far; borrowed. */
+/* Everything that "text" and "thinking" delivered so far; borrowed. */
 const char *atl_chat_job_get_text (AtlChatJob *self);
 const char *atl_chat_job_get_thinking (AtlChatJob *self);
 /* The calls so far, AtlToolCall; borrowed. */

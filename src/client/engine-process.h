@@ -32,8 +32,11 @@ void atl_engine_process_start_async (gboolean cpu_only,
                                      gpointer user_data);
 AtlEngineProcess *atl_engine_process_start_finish (GAsyncResult *result, GError **error);
 
-GVariant *atl_engine_process_get_facts (AtlEngineProcess *self); /* borrowed */
+/* What it said of itself when it was greeted, a{sv} with ATL_FACT_* of protocol.h; borrowed. */
+GVariant *atl_engine_process_get_facts (AtlEngineProcess *self);
+/* 0 once it has ended. */
 GPid atl_engine_process_get_pid (AtlEngineProcess *self);
+/* Whether "gone" was emitted. */
 gboolean atl_engine_process_is_gone (AtlEngineProcess *self);
 
 /* Calls a method of ATL_ENGINE_INTERFACE without a time limit; a floating `params` is consumed. The

@@ -49,9 +49,12 @@ typedef struct
 
 /* It is running from now on; `owner` is borrowed. */
 void atl_job_init (AtlJob *self, gpointer owner, const AtlJobClass *klass);
+/* What it asks, and which model; references are taken. Once. */
 void atl_job_set (AtlJob *self, AtlClient *client, AtlModel *model);
+/* For the owner's finalize: the engine is not asked to stop. */
 void atl_job_clear (AtlJob *self);
 
+/* Has the model loaded if it is not; ask() follows later, or failed(). */
 void atl_job_begin (AtlJob *self);
 /* `params` (floating taken) and `fds` (nullable) as the method has them. */
 void atl_job_call (AtlJob *self, const char *method, GVariant *params, GUnixFDList *fds);

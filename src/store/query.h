@@ -19,7 +19,7 @@ typedef struct
   GPtrArray *substrings; /* (owned) of words that must occur as they are */
 } AtlQuery;
 
-/* FALSE when nothing was asked for. */
+/* Takes `text` apart. FALSE when nothing was asked for; there is something to clear nevertheless. */
 gboolean atl_query_init (AtlQuery *query, const char *text);
 void atl_query_clear (AtlQuery *query);
 /* TRUE when `text` holds what the index could not look for. */

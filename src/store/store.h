@@ -89,6 +89,7 @@ gboolean atl_store_backup (const char *dir,
                            char **path,
                            GCancellable *cancellable,
                            GError **error);
+/* The same on a thread of its own, when one is due. */
 void atl_store_backup_async (const char *dir,
                              GCancellable *cancellable,
                              GAsyncReadyCallback callback,

@@ -38,6 +38,7 @@ typedef struct
 
 /* Of the chat's messages outside the trash; NULL on error. The caller's. */
 AtlTree *atl_tree_load (AtlStore *self, gint64 chat_id, GError **error);
+/* Accepts NULL. */
 void atl_tree_free (AtlTree *tree);
 
 /* The index of message `id`, -1 when it is not there. */

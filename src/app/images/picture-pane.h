@@ -16,10 +16,11 @@ G_BEGIN_DECLS
 #define ATL_TYPE_PICTURE_PANE (atl_picture_pane_get_type ())
 G_DECLARE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, ATL, PICTURE_PANE, GtkWidget)
 
+/* Borrowed, and outlives the pane. Once, before it is shown. */
 void atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures);
-/* To the prompt. */
-/* To the prompt and what it begins with, at once. */
+/* Scrolls to the prompt and what it begins with, at once. */
 void atl_picture_pane_scroll_up (AtlPicturePane *self);
+/* The focus goes to the prompt. */
 void atl_picture_pane_focus (AtlPicturePane *self);
 /* The key that `keys` tells of goes to the prompt, which has the focus then; a digit, where the row
  * of a number has the focus, to that number. TRUE: it was taken. */

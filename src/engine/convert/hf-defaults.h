@@ -1,5 +1,8 @@
 /* What families of Hugging Face's take for settings that a folder leaves out. Private to
- * hf-families.c. */
+ * hf-families.c.
+ *
+ * Threading: any; constant tables.
+ */
 #pragma once
 
 #include "engine/convert/hf-families.h"

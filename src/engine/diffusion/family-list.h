@@ -1,4 +1,7 @@
-/* The families, one file each. */
+/* The families, one file each.
+ *
+ * Threading: any; constant tables.
+ */
 #pragma once
 
 #include "engine/diffusion/family.h"

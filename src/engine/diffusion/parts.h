@@ -56,6 +56,7 @@ AtlComponent *atl_parts_get (AtlParts *self,
                              const char *function,
                              GCancellable *cancellable,
                              GError **error);
+/* It is not needed any more in this run: freed at once where memory is short. Never an error. */
 void atl_parts_release (AtlParts *self, const char *role);
 /* Frees it also where memory is not short. */
 void atl_parts_forget (AtlParts *self, const char *role);

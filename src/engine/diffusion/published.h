@@ -5,6 +5,8 @@
  *     ATL_PUBLISHED_CLIP_WORDS ("tokenizer"),
  *     ATL_PUBLISHED_CLIP_L ("text_encoder"),
  *   };
+ *
+ * Threading: any; constant tables.
  */
 #pragma once
 

@@ -29,11 +29,11 @@ void atl_qwen_references_clear (AtlQwenReferences *self);
 
 /* How many there are: image_1, image_2, …, or "image" where `takes_image`. */
 guint atl_qwen_references_count (const AtlRun *run, gboolean takes_image);
-/* Has the vision tower look at them: at the inputs condition_1… (0…1, sides multiples of 28), else
- * at the pictures in the size that the origin shows them. After this the tower may go. */
-/* An area in the shape of a picture, sides multiples of 32. */
+/* `area` (px) in the shape of a picture of width x height, sides multiples of 32. */
 void
 atl_qwen_fit_area (double width, double height, double area, gint64 *to_width, gint64 *to_height);
+/* Has the vision tower look at them: at the inputs condition_1… (0…1, sides multiples of 28), else
+ * at the pictures in the size that the origin shows them. After this the tower may go. */
 gboolean atl_qwen_references_look (AtlRun *run, AtlQwenReferences *self, GError **error);
 /* The prompt in the template of editing, with the pictures in it: [1, T, dim]. The caller's. */
 AtlArray *atl_qwen_references_encode (

@@ -1,4 +1,7 @@
-/* The component classes that exist, for the list in component.c. */
+/* The component classes that exist, for the list in component.c.
+ *
+ * Threading: any; constant tables.
+ */
 #pragma once
 
 #include "engine/models/component.h"

@@ -9,8 +9,10 @@
 
 G_BEGIN_DECLS
 
+/* Its part of a service that begins; clear: of one that ends, with a reference to each slot. */
 void atl_ledger_init (AtlService *self);
 void atl_ledger_clear (AtlService *self);
+/* Takes a reference; from now on it may be unloaded while it is idle. */
 void atl_ledger_add (AtlService *self, AtlSlot *slot);
 /* Accepts a slot that is not in it. */
 void atl_ledger_remove (AtlService *self, AtlSlot *slot);

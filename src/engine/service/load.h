@@ -46,6 +46,7 @@ gboolean atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GErro
 
 /* Strengths (ad, nullable) of adapters into the job. */
 void atl_job_take_strengths (AtlJob *self, GVariant *strengths);
+/* job->load.strengths into the model. ATL_ERROR_INVALID for another number of them. */
 gboolean atl_job_set_strengths (AtlJob *self, AtlChatModel *model, GError **error);
 
 /* --- unload.c --- */

@@ -94,6 +94,8 @@ GVariant *atl_picture_samplers (const AtlTraits *traits);
 GVariant *atl_picture_schedules (const AtlTraits *traits);
 GVariant *atl_picture_sizes (const AtlTraits *traits);
 GVariant *atl_picture_knobs (const AtlTraits *traits);
+/* Where the settings say nothing: a seed by chance, steps, guidance and weighting of
+ * words as the model has them. Of frames always one. */
 void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
 /* What a LoRA for few steps wants, where the person said nothing: steps, guidance, sampler,
  * schedule and timesteps, eta, shift. */
@@ -129,6 +131,8 @@ void atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpoi
 void atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer user_data);
 /* When the run succeeded. */
 void atl_picture_note_end (AtlJob *job);
+/* All of `bytes` at the beginning of the descriptor, which stays the caller's. ATL_ERROR_FULL in
+ * words. */
 gboolean atl_picture_write (int fd, const guint8 *bytes, gsize size, GError **error);
 
 /* After `done` of `total` tiles of another phase than steps: tells, lets others compute, rests. */

@@ -38,8 +38,10 @@ gboolean atl_sandbox_prepare_process (int keep_fd);
 /* `cache_dir` (nullable) stays readable and writable; `with_gpu` leaves device nodes and the
  * system's libraries readable, which drivers load late. */
 void atl_sandbox_restrict_files (AtlSandbox *self, const char *cache_dir, gboolean with_gpu);
+/* What is not needed to compute and to answer becomes EPERM, on every thread. */
 void atl_sandbox_restrict_calls (AtlSandbox *self);
 
+/* Whether the kernel had everything that was asked of it. */
 gboolean atl_sandbox_is_full (const AtlSandbox *self);
 /* A sentence for the person; owned. */
 char *atl_sandbox_sentence (const AtlSandbox *self);

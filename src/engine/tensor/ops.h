@@ -4,6 +4,8 @@
  * and every fast or GPU variant is tested against it. All arithmetic is float32 unless a backend's
  * precision setting says otherwise. `n` rows means: all leading dimensions collapsed. "f32 rows"
  * means innermost stride 1 and one row stride; the builder inserts copies where that does not hold.
+ *
+ * Threading: any; numbers, and plain structs of their owners.
  */
 #pragma once
 

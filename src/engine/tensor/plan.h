@@ -26,14 +26,21 @@ typedef struct _AtlPlan AtlPlan;
  * ownership of `graph` in every case. Fails with the graph's own error if it has one. */
 AtlPlan *
 atl_plan_new (AtlGraph *graph, AtlBackend *const *backends, guint n_backends, GError **error);
+/* With its graph and its memory. Accepts NULL. */
 void atl_plan_free (AtlPlan *self);
 
 /* ATL_ERROR_NO_MEMORY when a backend refuses; nothing stays allocated then. */
 gboolean atl_plan_allocate (AtlPlan *self, GError **error);
 
+/* Copies `size_bytes` to the beginning of the input's tensor, in its dtype and shape; after
+ * atl_plan_allocate(). ATL_ERROR_INVALID for a name that is none and for more than it holds; errors
+ * of the device. */
 gboolean atl_plan_set_input (
     AtlPlan *self, const char *name, const void *data, gsize size_bytes, GError **error);
+/* Computes every node once with the inputs as they are. G_IO_ERROR_CANCELLED between two steps, then
+ * outputs and states are not to be relied on; errors of the device. */
 gboolean atl_plan_run (AtlPlan *self, GCancellable *cancellable, GError **error);
+/* Copies the first `size_bytes` of the last run's output to `data`. Errors as of inputs. */
 gboolean
 atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error);
 /* Shape of an output or input by name; NULL if there is none. Borrowed. */

@@ -1,4 +1,7 @@
-/* The named entities of HTML 4 in alphabetical order: a fact of its specification. */
+/* The named entities of HTML 4 in alphabetical order: a fact of its specification.
+ *
+ * Threading: any; constant tables.
+ */
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,7 @@
-/* Networks of picture and clip models with random weights in their real shapes. */
+/* Networks of picture and clip models with random weights in their real shapes.
+ *
+ * Threading: any; each checkpoint is the caller's.
+ */
 #pragma once
 
 #include "base/checkpoint.h"

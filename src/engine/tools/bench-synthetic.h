@@ -1,4 +1,7 @@
-/* Checkpoints of real shapes with random weights, for measuring without downloading. */
+/* Checkpoints of real shapes with random weights, for measuring without downloading.
+ *
+ * Threading: any; the checkpoint is the caller's.
+ */
 #pragma once
 
 #include "base/checkpoint.h"

@@ -1,4 +1,7 @@
-/* Helpers for translating tensor names between the schemes in which a network is published. */
+/* Helpers for translating tensor names between the schemes in which a network is published.
+ *
+ * Threading: any; functions of their arguments alone.
+ */
 #pragma once
 
 #include <glib.h>

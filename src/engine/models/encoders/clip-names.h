@@ -2,6 +2,8 @@
  *
  * transformers' names below one of several prefixes, or OpenCLIP's, whose q, k and v are stacked
  * ("attn.in_proj_weight") and whose projection is transposed.
+ *
+ * Threading: that of the checkpoint or source.
  */
 #pragma once
 

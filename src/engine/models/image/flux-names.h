@@ -1,5 +1,8 @@
 /* The Flux authors' names for diffusers' names, which are the canonical ones here, and those of
- * XLabs' LoRA files. Stacked layers have the authors' name as their canonical one. */
+ * XLabs' LoRA files. Stacked layers have the authors' name as their canonical one.
+ *
+ * Threading: that of the source. Results are the caller's.
+ */
 #pragma once
 
 #include "engine/models/blocks/source.h"

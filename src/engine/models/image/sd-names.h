@@ -1,4 +1,7 @@
-/* Names of original Stable Diffusion files (CompVis "LDM") for diffusers' names. */
+/* Names of original Stable Diffusion files (CompVis "LDM") for diffusers' names.
+ *
+ * Threading: that of the source. Results are the caller's.
+ */
 #pragma once
 
 #include "engine/models/blocks/source.h"

@@ -1,5 +1,8 @@
 /* The Stable Diffusion 3 authors' names for diffusers' names, which are the canonical ones here.
- * Stacked layers have the authors' name as their canonical one. */
+ * Stacked layers have the authors' name as their canonical one.
+ *
+ * Threading: that of the source. The result is the caller's.
+ */
 #pragma once
 
 #include "engine/models/blocks/source.h"

@@ -1,4 +1,7 @@
-/* One forward pass being described: what the decoder-*.c and attention-*.c files share. */
+/* One forward pass being described: what the decoder-*.c and attention-*.c files share.
+ *
+ * Threading: the thread that describes the pass; tensors belong to its graph.
+ */
 #pragma once
 
 #include "engine/models/llm/decoder.h"

@@ -1,4 +1,7 @@
-/* What the files that fill the decoder's weight table share. */
+/* What the files that fill the decoder's weight table share.
+ *
+ * Threading: the thread that loads; weights belong to the table.
+ */
 #pragma once
 
 #include "engine/models/llm/decoder.h"

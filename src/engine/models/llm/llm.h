@@ -74,6 +74,7 @@ AtlLlm *atl_llm_new (AtlCheckpoint *cp,
                      GCancellable *cancellable,
                      GError **error);
 void atl_llm_free (AtlLlm *self);
+/* What it is; borrowed, immutable. */
 const AtlLlmInfo *atl_llm_info (const AtlLlm *self);
 
 /* The types, 1 << AtlDType, of an adapter's matrices as uploaded. */
@@ -99,6 +100,7 @@ atl_llm_set_adapters (AtlLlm *self, const AtlLlmAdapter *adapters, guint n, GErr
  * F32, F16, Q8_0 or Q4_0 (head_dim must be a multiple of 32 for the last two). */
 AtlLlmCache *atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error);
 void atl_llm_cache_free (AtlLlmCache *self);
+/* How many tokens it takes at most, and how many are in it. */
 guint atl_llm_cache_n_ctx (const AtlLlmCache *self);
 guint atl_llm_cache_length (const AtlLlmCache *self);
 /* Memory taken so far. */

@@ -1,4 +1,7 @@
-/* Names of Wan video autoencoders in diffusers folders. */
+/* Names of Wan video autoencoders in diffusers folders.
+ *
+ * Threading: that of the source. The result is the caller's.
+ */
 #pragma once
 
 #include "engine/models/blocks/source.h"

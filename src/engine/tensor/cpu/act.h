@@ -1,4 +1,7 @@
-/* Activation functions on one float: the definition that vector forms are held to. */
+/* Activation functions on one float: the definition that vector forms are held to.
+ *
+ * Threading: any; functions of their arguments alone.
+ */
 #pragma once
 
 #include <math.h>

@@ -1,5 +1,8 @@
 /* What of packed weights (pack.h) is asked for before products of few rows read it. Used by
- * kern-quant.c. */
+ * kern-quant.c.
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/kern-codes.h"

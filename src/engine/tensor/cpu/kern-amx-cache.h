@@ -5,6 +5,8 @@
  * number and split into two signed bytes, x = scale (128 hi + lo), as activations are in
  * kern-quant.c; the codes of the cache are bytes already. Up to eight queries meet a tile at a
  * time.
+ *
+ * Threading: any; each call works on the memory that it is given.
  */
 #pragma once
 

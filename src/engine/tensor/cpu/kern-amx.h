@@ -1,5 +1,9 @@
 /* The tiles of AMX (kern-amx.c, in integers kern-amx-int.c): fields of AtlCpuKernels; see
- * kernels.h. */
+ * kernels.h.
+ *
+ * Threading: as kernels.h says; the tiles belong to the thread that calls, between atl_amx_begin()
+ * and atl_amx_end().
+ */
 #pragma once
 
 #include "engine/tensor/cpu/kernels.h"

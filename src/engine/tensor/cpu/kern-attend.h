@@ -1,6 +1,9 @@
 /* Attention of many queries in words of 16 bits: what its two forms share, all queries seeing every
  * key (kern-attend.c, with the arithmetic and the layouts) and each a range of its own
- * (kern-attend-range.c). */
+ * (kern-attend-range.c).
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/cpu.h"

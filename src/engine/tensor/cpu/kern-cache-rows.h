@@ -1,4 +1,7 @@
-/* How a quantised cache is read with vectors of 512 bits. Used by kern-cache-*.c. */
+/* How a quantised cache is read with vectors of 512 bits. Used by kern-cache-*.c.
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include <immintrin.h>

@@ -4,6 +4,8 @@
  * A query, or a row of weights times the scales of the values, is rounded to 15 or 16 bits of its
  * largest number; the codes of the cache are bytes or nibbles already. Up to eight queries meet
  * what was laid out.
+ *
+ * Threading: any; each call works on the memory that it is given.
  */
 #pragma once
 

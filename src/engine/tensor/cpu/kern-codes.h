@@ -1,6 +1,9 @@
 /* What the packed types (pack.h) are made of, as vectors of the level that the file is compiled
  * for: facts about a dtype, the codes of a quad of elements, the factors of a block. Used by
- * kern-quant.c and kern-amx-few.c. */
+ * kern-quant.c and kern-amx-few.c.
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/kernels.h"

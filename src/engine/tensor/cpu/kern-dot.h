@@ -12,6 +12,8 @@
  * both, so that those tiles are compiled both ways (ATL_CROSSED). All is exact as long as two words
  * together fit into 16 bits: sums of products may leave 32 bits on the way, since they come back
  * with the last.
+ *
+ * Threading: any; each call works on the memory that it is given.
  */
 #pragma once
 

@@ -1,4 +1,7 @@
-/* Elements of rows of plain weights as floats. */
+/* Elements of rows of plain weights as floats.
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/simd.h"

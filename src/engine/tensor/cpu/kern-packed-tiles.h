@@ -11,6 +11,8 @@
  *       rows [from, from + PART_ROWS); asks meanwhile for the Rows `next`
  *
  * with what an AtlCpuTiles says of its members.
+ *
+ * Threading: any; each call works on the memory that it is given.
  */
 
 static void

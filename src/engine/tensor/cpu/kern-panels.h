@@ -1,5 +1,7 @@
 /* Panels of packed weights, one function a type. Before it is included: panel_body(), which gets
  * the type as a constant, and PANEL_OUT, what a panel is written as.
+ *
+ * Threading: any; each call works on the memory that it is given.
  */
 #pragma once
 

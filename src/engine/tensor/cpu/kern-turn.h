@@ -1,4 +1,7 @@
-/* Squares of floats turned: rows become columns. */
+/* Squares of floats turned: rows become columns.
+ *
+ * Threading: any; each call works on the memory that it is given.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/shuffle.h"

@@ -1,4 +1,8 @@
-/* Products of activation rows with weights: what linear and expert-linear share. */
+/* Products of activation rows with weights: what linear and expert-linear share.
+ *
+ * Threading: a product is set up and quantised by the thread that runs the node; then every thread
+ * of the pool computes groups of its own from it.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/cpu-private.h"

@@ -1,6 +1,9 @@
 /* Lanes of two vectors by their numbers, those of the second after those of the first: gcc's
  * __builtin_shuffle, which clang does not have. With clang, which only builds the fuzz targets, it
- * is a loop and slow; the sum is of the vectors' type without their const. */
+ * is a loop and slow; the sum is of the vectors' type without their const.
+ *
+ * Threading: any; functions of their arguments alone.
+ */
 #pragma once
 
 #ifdef __clang__

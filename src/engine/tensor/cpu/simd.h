@@ -4,6 +4,8 @@
  * with the compiler's flags. Arithmetic uses the compiler's own vectors (a * b + c becomes one
  * fused instruction); the rest is a few functions below. ATL_SIMD_NAME (x) gives a function of a
  * level its own name.
+ *
+ * Threading: any; each call works on its own vectors.
  */
 #pragma once
 

@@ -1,5 +1,9 @@
 /* Walking the result of an elementwise op row by row, with any strides and broadcasting in its
- * sources. */
+ * sources.
+ *
+ * Threading: set up by the thread that runs the node, then only read: every thread of the pool
+ * walks chunks of its own.
+ */
 #pragma once
 
 #include "engine/tensor/cpu/cpu-private.h"
