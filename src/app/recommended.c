@@ -6,12 +6,12 @@
 #include "hub/starter.h"
 
 static GVariant *
-look_up (AtlModel *model, gboolean *from_catalogue)
+look_up (AtlModel *model, gboolean *from_catalog)
 {
   const AtlModelInfo *info = atl_model_get_info (model);
 
   return atl_starter_recommended (atl_model_get_key (model), info->name, info->inside,
-                                  info->recommended, from_catalogue);
+                                  info->recommended, from_catalog);
 }
 
 GVariant *
@@ -23,13 +23,13 @@ atl_recommended (AtlModel *model)
 char *
 atl_recommended_words (AtlModel *model)
 {
-  gboolean from_catalogue;
-  g_autofree char *values = atl_chat_params_to_words (look_up (model, &from_catalogue));
+  gboolean from_catalog;
+  g_autofree char *values = atl_chat_params_to_words (look_up (model, &from_catalog));
 
   if (*values == '\0')
     return g_steal_pointer (&values);
   /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
-  return g_strdup_printf (from_catalogue ? _ ("Recommended for this model: %s")
-                                         : _ ("The model's file recommends: %s"),
+  return g_strdup_printf (from_catalog ? _ ("Recommended for this model: %s")
+                                       : _ ("The model's file recommends: %s"),
                           values);
 }

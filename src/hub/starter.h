@@ -29,7 +29,7 @@ typedef struct
 {
   const char *id;
   const char *title;
-  const char *licence;   /* SPDX */
+  const char *license;   /* SPDX */
   const char *file;      /* its name in the models folder */
   const char *about;     /* one sentence for people */
   const char *sha256;    /* (nullable) when the catalogue knows it */
@@ -49,12 +49,9 @@ const AtlStarter *atl_starter_for_path (const char *path);
 /* What to begin with when a model is sampled: `own` (a{sv}, nullable), what its file names, else
  * what the catalogue knows of the model at `path` (nullable) or called `name`, or by its file
  * `inside` (nullable; in any spelling, with anything behind it); NULL where neither says anything.
- * `from_catalogue` (out, nullable) tells which. Borrowed from `own` or static. */
-GVariant *atl_starter_recommended (const char *path,
-                                   const char *name,
-                                   const char *inside,
-                                   GVariant *own,
-                                   gboolean *from_catalogue);
+ * `from_catalog` (out, nullable) tells which. Borrowed from `own` or static. */
+GVariant *atl_starter_recommended (
+    const char *path, const char *name, const char *inside, GVariant *own, gboolean *from_catalog);
 
 /* The one that would be fetched for this machine now. Static. */
 const AtlStarter *atl_starter_choose (AtlStarterKind kind);

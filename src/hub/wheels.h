@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hub/catalogue.h"
+#include "hub/catalog.h"
 #include "hub/package-index.h"
 #include "hub/reporter.h"
 

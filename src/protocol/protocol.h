@@ -80,7 +80,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_INSIDE "name-inside"          /* s: what the file calls itself, may be empty */
 #define ATL_INFO_ARCHITECTURE "architecture"   /* s: "llama" */
 #define ATL_INFO_QUANT "quant"                 /* s: "Q4_K_M" */
-#define ATL_INFO_LICENCE "licence"             /* s */
+#define ATL_INFO_LICENSE "licence"             /* s */
 #define ATL_INFO_N_PARAMS "n-params"           /* t */
 #define ATL_INFO_SIZE_BYTES "size-bytes"       /* t, of all files */
 #define ATL_INFO_WEIGHT_BYTES "weight-bytes"   /* t, in memory */

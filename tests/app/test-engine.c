@@ -110,11 +110,11 @@ test_answer (void)
 }
 
 static void
-summarised_cb (GObject *source, GAsyncResult *result, gpointer data)
+summarized_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GError) error = NULL;
 
-  *(char **) data = atl_follow_up_summarise_finish (result, &error);
+  *(char **) data = atl_follow_up_summarize_finish (result, &error);
   g_assert_no_error (error);
 }
 
@@ -127,7 +127,7 @@ part_cb (guint part, guint n_parts, gpointer data)
 
 /* The tiny model tells a story instead, but all pieces are asked for and something comes back. */
 static void
-test_summarise (void)
+test_summarize (void)
 {
   AppFixture f;
   g_autofree char *summary = NULL;
@@ -139,7 +139,7 @@ test_summarise (void)
   for (guint i = 0; i < 300; i++)
     g_string_append (long_text, "Once upon a time. ");
   app_exchange (app_conversation (&f), "Tell me", long_text->str);
-  atl_follow_up_summarise_async (app_conversation (&f), part_cb, &part, NULL, summarised_cb,
+  atl_follow_up_summarize_async (app_conversation (&f), part_cb, &part, NULL, summarized_cb,
                                  &summary);
   g_assert_true (app_fixture_wait (has_failed, &summary, 60));
   g_assert_cmpuint (strlen (summary), >, 0);
@@ -342,7 +342,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/engine/answer", test_answer);
-  g_test_add_func ("/app/engine/summarise", test_summarise);
+  g_test_add_func ("/app/engine/summarise", test_summarize);
   g_test_add_func ("/app/engine/title", test_title);
   g_test_add_func ("/app/engine/stop", test_stop);
   g_test_add_func ("/app/engine/saved-soon", test_saved_soon);

@@ -27,7 +27,7 @@ test_follow_up (void)
   atl_conversation_answer_finish (old, &full);
   atl_conversation_set_system_prompt (old, "Be kind.");
   app_fixture_spin (400);
-  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button") != NULL);
+  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarize_button") != NULL);
   g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
   /* Without a model there is none that could see more. */
   g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "context_button"));
@@ -35,11 +35,11 @@ test_follow_up (void)
   json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 1);
   atl_conversation_save_settings (old);
   app_fixture_spin (400);
-  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarize_button"));
   json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 0);
   atl_conversation_save_settings (old);
   app_fixture_spin (400);
-  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button") != NULL);
+  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "summarize_button") != NULL);
   /* Pieces lose nothing and keep to their length. */
   pieces = atl_follow_up_pieces (old, 30);
   g_assert_cmpuint (g_strv_length (pieces), >, 2);
@@ -56,7 +56,7 @@ test_follow_up (void)
   g_assert_cmpstr (app_message (app_conversation (&f), 3)->content->str, ==, "last answer");
   g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be kind.");
   app_fixture_spin (300);
-  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarize_button"));
   app_fixture_stop (&f);
 }
 

@@ -62,8 +62,8 @@ begin_with (AtlClient *client, AtlModel *model, const HostilePicture *hostile, g
   g_autoptr (AtlPictureRequest) request = atl_picture_request_new (
       g_variant_new_parsed ("{'prompt': <'a fox'>, 'seed': <uint32 3>, 'steps': <uint32 1>, "
                             "'strength': <0.5>, 'width': <uint32 64>, 'height': <uint32 64>}"));
-  g_autofree guint8 *grey = g_malloc0 (64 * 64 * 3);
-  g_autoptr (GBytes) rgb = g_bytes_new (grey, 64 * 64 * 3);
+  g_autofree guint8 *gray = g_malloc0 (64 * 64 * 3);
+  g_autoptr (GBytes) rgb = g_bytes_new (gray, 64 * 64 * 3);
   g_auto (Drawing) drawing = { 0 };
 
   if (is_mask)

@@ -89,7 +89,7 @@ test_inputs (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
   g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
-  g_autofree guint8 *grey = g_malloc (64 * 64 * 3);
+  g_autofree guint8 *gray = g_malloc (64 * 64 * 3);
   g_autoptr (GBytes) rgb = NULL;
   g_autoptr (AtlPicture) picture = atl_picture_new (64, 64);
   g_autoptr (GBytes) png = NULL;
@@ -99,8 +99,8 @@ test_inputs (void)
   guint width = 0, height = 0;
 
   for (guint i = 0; i < 64 * 64 * 3; i++)
-    picture->rgb[i] = grey[i] = (guint8) (i * 7);
-  rgb = g_bytes_new (grey, 64 * 64 * 3);
+    picture->rgb[i] = gray[i] = (guint8) (i * 7);
+  rgb = g_bytes_new (gray, 64 * 64 * 3);
   png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, NULL);
   g_file_set_contents (path, g_bytes_get_data (png, NULL), (gssize) g_bytes_get_size (png), NULL);
   for (guint i = 0; i < 3; i++)
@@ -346,8 +346,8 @@ test_references (void)
   static const char *const roles[] = { ATL_CREATE_REFERENCE, ATL_CREATE_MASK };
   g_autoptr (AtlClient) client = atl_client_new ();
   g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
-  g_autofree guint8 *grey = g_malloc0 (64 * 64 * 3);
-  g_autoptr (GBytes) rgb = g_bytes_new (grey, 64 * 64 * 3);
+  g_autofree guint8 *gray = g_malloc0 (64 * 64 * 3);
+  g_autoptr (GBytes) rgb = g_bytes_new (gray, 64 * 64 * 3);
 
   for (gsize i = 0; i < G_N_ELEMENTS (roles); i++)
     {

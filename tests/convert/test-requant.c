@@ -163,7 +163,7 @@ test_mix (void)
     {
       const AtlDTypeInfo *type = atl_dtype_info (atl_checkpoint_tensor (out, i)->dtype);
 
-      n_short += type->quantised && type->block_elems == 32;
+      n_short += type->quantized && type->block_elems == 32;
     }
   g_assert_cmpuint (n_short, >, 0);
   g_assert_cmpuint (summary.n_shorter_blocks, ==, n_short);

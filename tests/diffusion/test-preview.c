@@ -172,7 +172,7 @@ test_shown (void)
   g_autoptr (GError) error = NULL;
   const AtlArray *image;
   Seen seen = { .max_side = 512 };
-  double off = 0, colour = 0;
+  double off = 0, color = 0;
 
   outputs = draw (model, &seen);
   g_assert_cmpuint (seen.width, ==, SIDE);
@@ -192,11 +192,11 @@ test_shown (void)
         float x = CLAMP (atl_array_f32 (image)[c * SIDE * SIDE + i] * 0.5f + 0.5f, 0, 1) * 255;
 
         off += fabsf (x - seen.rgb[3 * i + c]);
-        colour += fabsf (x - 127.5f);
+        color += fabsf (x - 127.5f);
       }
   /* A byte's rounding is a quarter on average; what the picture differs from grey by is more. */
   g_assert_cmpfloat (off / (3.0 * SIDE * SIDE), <, 1);
-  g_assert_cmpfloat (colour / (3.0 * SIDE * SIDE), >, 4);
+  g_assert_cmpfloat (color / (3.0 * SIDE * SIDE), >, 4);
   g_free (seen.rgb);
 }
 
@@ -217,7 +217,7 @@ test_smaller (void)
 
 /* As without it: one that is another family's, has other channels or overflows. */
 static void
-test_colours (void)
+test_colors (void)
 {
   const struct
   {
@@ -288,7 +288,7 @@ test_device (void)
                    : small_model_open ("sd15");
       guint64 room = backends[0]->memory_free;
       Seen expected = { .max_side = 512 }, seen = { .max_side = 512 };
-      double off = 0, colour = 0;
+      double off = 0, color = 0;
 
       g_ptr_array_unref (draw (model, &expected));
       g_ptr_array_unref (draw_on (backends, G_N_ELEMENTS (backends), model, &seen));
@@ -298,10 +298,10 @@ test_device (void)
       for (guint i = 0; i < 3 * seen.width * seen.height; i++)
         {
           off += fabs ((double) seen.rgb[i] - expected.rgb[i]);
-          colour += fabs (seen.rgb[i] - 127.5);
+          color += fabs (seen.rgb[i] - 127.5);
         }
       g_assert_cmpfloat (off / (3.0 * seen.width * seen.height), <, 2);
-      g_assert_cmpfloat (colour / (3.0 * seen.width * seen.height), >, 4);
+      g_assert_cmpfloat (color / (3.0 * seen.width * seen.height), >, 4);
       atl_diffusion_model_drop (model);
       g_assert_cmpuint (backends[0]->memory_free, ==, room);
       g_free (expected.rgb);
@@ -319,7 +319,7 @@ main (int argc, char **argv)
   cpu = atl_cpu_backend_new (NULL, NULL);
   g_test_add_func ("/diffusion/preview/shown", test_shown);
   g_test_add_func ("/diffusion/preview/smaller", test_smaller);
-  g_test_add_func ("/diffusion/preview/colours", test_colours);
+  g_test_add_func ("/diffusion/preview/colours", test_colors);
   g_test_add_func ("/diffusion/preview/price", test_price);
   g_test_add_func ("/diffusion/preview/device", test_device);
   status = g_test_run ();

@@ -58,15 +58,15 @@ map_bytes (const void *data, gsize size)
 
 /* A compact network for `scale` of two layers, `colours` colours. */
 static AtlFileMap *
-make_network (guint scale, guint colours)
+make_network (guint scale, guint colors)
 {
   g_autoptr (GString) header = g_string_new ("{");
   g_autoptr (GArray) data = g_array_new (FALSE, FALSE, sizeof (float));
   g_autoptr (GByteArray) file = g_byte_array_new ();
-  gint64 out = colours * scale * scale, n = FEATURES;
+  gint64 out = colors * scale * scale, n = FEATURES;
   guint64 length;
 
-  add_tensor (header, data, "body.0.weight", 4, (gint64[]){ n, colours, 3, 3 });
+  add_tensor (header, data, "body.0.weight", 4, (gint64[]){ n, colors, 3, 3 });
   add_tensor (header, data, "body.0.bias", 1, &n);
   add_tensor (header, data, "body.1.weight", 1, &n);
   add_tensor (header, data, "body.2.weight", 4, (gint64[]){ out, n, 3, 3 });
@@ -80,10 +80,10 @@ make_network (guint scale, guint colours)
 }
 
 static void
-fixture_init (Fixture *f, guint scale, guint colours)
+fixture_init (Fixture *f, guint scale, guint colors)
 {
   AtlCpuOptions options = { .best_level = TRUE };
-  g_autoptr (AtlFileMap) map = make_network (scale, colours);
+  g_autoptr (AtlFileMap) map = make_network (scale, colors);
   g_autoptr (GError) error = NULL;
 
   f->cpu = atl_cpu_backend_new (&options, &error);
@@ -194,8 +194,8 @@ test_sizes (void)
 static void
 test_channels (void)
 {
-  guint8 grey[6 * 5 * 2], colour[6 * 5 * 4];
-  AtlUpscaleRequest request = { .pixels = grey, .width = 6, .height = 5, .channels = 2 };
+  guint8 gray[6 * 5 * 2], color[6 * 5 * 4];
+  AtlUpscaleRequest request = { .pixels = gray, .width = 6, .height = 5, .channels = 2 };
   g_autofree guint8 *a = NULL, *b = NULL;
   g_autoptr (GError) error = NULL;
   guint w, h;
@@ -204,14 +204,14 @@ test_channels (void)
   fixture_init (&f, 2, 3);
   for (guint i = 0; i < 30; i++)
     {
-      grey[2 * i] = (guint8) (i * 8);
-      grey[2 * i + 1] = 255;
-      memset (colour + 4 * i, (int) i * 8, 3);
-      colour[4 * i + 3] = 255;
+      gray[2 * i] = (guint8) (i * 8);
+      gray[2 * i + 1] = 255;
+      memset (color + 4 * i, (int) i * 8, 3);
+      color[4 * i + 3] = 255;
     }
   a = atl_upscaler_run (f.up, &request, &w, &h, NULL, &error);
   g_assert_no_error (error);
-  request.pixels = colour;
+  request.pixels = color;
   request.channels = 4;
   b = atl_upscaler_run (f.up, &request, &w, &h, NULL, &error);
   g_assert_no_error (error);

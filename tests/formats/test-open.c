@@ -292,13 +292,13 @@ test_ncnn (void)
   g_autoptr (AtlFileMap) bare = build_map ("net", param, strlen (param));
   g_autoptr (AtlFileMap) w = build_map ("sub/net.bin", numbers, sizeof numbers);
   g_autoptr (AtlFileMap) readme = build_map ("README.md", "# A network here", 16);
-  g_autoptr (AtlFileMap) licence = build_map ("LICENSE", "Apache License 2", 16);
+  g_autoptr (AtlFileMap) license = build_map ("LICENSE", "Apache License 2", 16);
 
-  expect ((AtlFileMap *[]){ p, readme, w, licence }, NULL, 4, "1 tensors");
+  expect ((AtlFileMap *[]){ p, readme, w, license }, NULL, 4, "1 tensors");
   expect ((AtlFileMap *[]){ bare, w }, NULL, 2, "1 tensors");
-  expect ((AtlFileMap *[]){ p, readme, licence }, NULL, 3, "net.bin");
+  expect ((AtlFileMap *[]){ p, readme, license }, NULL, 3, "net.bin");
   expect (&bare, NULL, 1, "net.bin");
-  expect ((AtlFileMap *[]){ readme, licence }, NULL, 2, "“# A network here”");
+  expect ((AtlFileMap *[]){ readme, license }, NULL, 2, "“# A network here”");
 }
 
 int

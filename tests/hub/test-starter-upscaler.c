@@ -63,7 +63,7 @@ test_list (Fixture *f, gconstpointer data)
   g_assert_cmpuint (n, ==, 3);
   for (guint i = 0; i < n; i++)
     {
-      g_assert_cmpstr (list[i].licence, ==, "BSD-3-Clause");
+      g_assert_cmpstr (list[i].license, ==, "BSD-3-Clause");
       g_assert_cmpuint (list[i].size_bytes, >, 1000000);
       g_assert_cmpuint (list[i].download_bytes, ==, 45682267);
       g_assert_true (*list[i].about != '\0' && *list[i].title != '\0');

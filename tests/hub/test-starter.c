@@ -7,7 +7,7 @@
 #include <json-glib/json-glib.h>
 
 #include "base/error.h"
-#include "hub/catalogue.h"
+#include "hub/catalog.h"
 #include "hub/checksums.h"
 #include "hub/hub-file.h"
 #include "hub/hub-private.h"

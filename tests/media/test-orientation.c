@@ -16,8 +16,8 @@
 #define EXIF 0x8769u
 
 /* Squares of six colours, "ABC" over "DEF". */
-static const guint8 colours[6][3] = { { 250, 10, 10 },   { 10, 250, 10 },   { 10, 10, 250 },
-                                      { 245, 245, 245 }, { 128, 128, 128 }, { 5, 5, 5 } };
+static const guint8 colors[6][3] = { { 250, 10, 10 },   { 10, 250, 10 },   { 10, 10, 250 },
+                                     { 245, 245, 245 }, { 128, 128, 128 }, { 5, 5, 5 } };
 
 static AtlPicture *
 sample (void)
@@ -26,7 +26,7 @@ sample (void)
 
   for (guint y = 0; y < picture->height; y++)
     for (guint x = 0; x < picture->width; x++)
-      memcpy (picture->rgb + (y * picture->width + x) * 3, colours[y / BLOCK * 3 + x / BLOCK], 3);
+      memcpy (picture->rgb + (y * picture->width + x) * 3, colors[y / BLOCK * 3 + x / BLOCK], 3);
   return picture;
 }
 
@@ -42,7 +42,7 @@ letter_at (const AtlPicture *picture, guint column, guint row)
       int off = 0;
 
       for (guint c = 0; c < 3; c++)
-        off = MAX (off, ABS ((int) rgb[c] - (int) colours[i][c]));
+        off = MAX (off, ABS ((int) rgb[c] - (int) colors[i][c]));
       if (off < 40)
         return (char) ('A' + i);
     }

@@ -156,7 +156,7 @@ test_mistyped_tensors (gconstpointer path)
         if (changed_model_retype (&info, usable[t]))
           changed_model_expect (cp, &c,
                                 is_small (info.name) && !is_unused (cp, info.name) &&
-                                    atl_dtype_info (usable[t])->quantised);
+                                    atl_dtype_info (usable[t])->quantized);
       }
 }
 

@@ -12,12 +12,12 @@ static const char *const languages[] = { NULL, "de", "fr" };
 /* What msgid is in the catalogue, which is its plain text: none of the labels is longer than a
  * line; the caller's. */
 static char *
-translate (const char *catalogue, const char *label)
+translate (const char *catalog, const char *label)
 {
   g_autofree char *key = g_strdup_printf ("\nmsgid \"%s\"\nmsgstr \"", label);
-  const char *at = catalogue != NULL ? strstr (catalogue, key) : NULL;
+  const char *at = catalog != NULL ? strstr (catalog, key) : NULL;
 
-  if (catalogue == NULL)
+  if (catalog == NULL)
     return g_strdup (label);
   if (at == NULL)
     return NULL;
@@ -38,7 +38,7 @@ typedef struct
 {
   const char *where;
   const char *language; /* (nullable) */
-  const char *catalogue;
+  const char *catalog;
   guint n_wrong;
 } Check;
 
@@ -54,7 +54,7 @@ check_menu (Check *check, const GPtrArray *rows)
 
       for (guint k = 0; k < labels->len; k++)
         {
-          g_autofree char *label = translate (check->catalogue, labels->pdata[k]);
+          g_autofree char *label = translate (check->catalog, labels->pdata[k]);
           gunichar letter = label != NULL ? letter_of (label) : 0;
           guint by = letter != 0
                          ? GPOINTER_TO_UINT (g_hash_table_lookup (taken, GUINT_TO_POINTER (letter)))
@@ -147,8 +147,8 @@ test_menus (void)
       gsize size;
       g_autofree char *name =
           languages[l] != NULL ? g_strdup_printf ("po/%s.po", languages[l]) : NULL;
-      g_autofree char *catalogue = name != NULL ? read_source (name, &size) : NULL;
-      Check check = { .language = languages[l], .catalogue = catalogue };
+      g_autofree char *catalog = name != NULL ? read_source (name, &size) : NULL;
+      Check check = { .language = languages[l], .catalog = catalog };
 
       /* Else the patterns find nothing any more. */
       g_assert_cmpuint (check_files (&check, "src/app", sources), >=, 4);

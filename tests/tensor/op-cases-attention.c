@@ -143,7 +143,7 @@ add_rope (void)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (ropes); i++)
-    for (gint64 pairing = ATL_ROPE_NEIGHBOURS; pairing <= ATL_ROPE_HALVES; pairing++)
+    for (gint64 pairing = ATL_ROPE_NEIGHBORS; pairing <= ATL_ROPE_HALVES; pairing++)
       {
         OpCaseParams p = ropes[i];
 
@@ -213,7 +213,7 @@ op_cases_attention (void)
           p.flags |= USE_STATE;
           /* In integers, as products of few rows are, or in words. */
           op_case_add (build_attention, &p, EXACT,
-                       atl_dtype_info (p.dtype)->quantised || p.b >= 128 ? FAST_PLAIN : FAST,
+                       atl_dtype_info (p.dtype)->quantized || p.b >= 128 ? FAST_PLAIN : FAST,
                        "attention/%s-%u", atl_dtype_name (p.dtype), i);
         }
     }

@@ -298,7 +298,7 @@ add_products (void)
       OpCaseParams p = { .a = block == 256 ? 768 : block > 32 ? 640 : 544, .b = 37, .c = 131 };
 
       p.dtype = weight_dtypes[d];
-      if (atl_dtype_info (p.dtype)->quantised)
+      if (atl_dtype_info (p.dtype)->quantized)
         op_case_add (build_linear, &p, EXACT, BYTES, "linear/%s/in-%d-out-%d-n-%d",
                      atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
     }

@@ -238,8 +238,8 @@ test_rope (Fixture *f, gconstpointer data)
         want[r * dim + i] = row[i];
       for (gint64 i = 0; i < 3; i++)
         {
-          gint64 a = pairing == ATL_ROPE_NEIGHBOURS ? 2 * i : i;
-          gint64 b = pairing == ATL_ROPE_NEIGHBOURS ? 2 * i + 1 : i + 3;
+          gint64 a = pairing == ATL_ROPE_NEIGHBORS ? 2 * i : i;
+          gint64 b = pairing == ATL_ROPE_NEIGHBORS ? 2 * i + 1 : i + 3;
 
           want[r * dim + a] = (double) row[a] * c[i] - (double) row[b] * c[3 + i];
           want[r * dim + b] = (double) row[a] * c[3 + i] + (double) row[b] * c[i];
@@ -363,7 +363,7 @@ main (int argc, char **argv)
   ADD ("/reference/norm/layer", ATL_NORM_LAYER, test_norm);
   ADD ("/reference/norm/l2", ATL_NORM_L2, test_norm);
   ADD ("/reference/group-norm", 0, test_group_norm);
-  ADD ("/reference/rope/neighbours", ATL_ROPE_NEIGHBOURS, test_rope);
+  ADD ("/reference/rope/neighbours", ATL_ROPE_NEIGHBORS, test_rope);
   ADD ("/reference/rope/halves", ATL_ROPE_HALVES, test_rope);
   ADD ("/reference/attention", 0, test_attention);
   ADD ("/reference/conv", 0, test_conv);

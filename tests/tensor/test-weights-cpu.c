@@ -243,7 +243,7 @@ test_two_groups (void)
             if (k == NULL)
               continue;
             for (guint r = 0; r < 2; r++)
-              k->quantise_row (x[r], n_in, r, &rows);
+              k->quantize_row (x[r], n_in, r, &rows);
             for (guint r = 0; r < 2; r++)
               {
                 for (guint g = 0; g < 2; g++)

@@ -114,7 +114,7 @@ atl_chat_list_select (AtlChatList *self, gint64 chat_id)
 }
 
 gint64
-atl_chat_list_neighbour (AtlChatList *self, gint64 chat_id)
+atl_chat_list_neighbor (AtlChatList *self, gint64 chat_id)
 {
   gint64 above = 0;
   gboolean passed = FALSE;

@@ -28,6 +28,6 @@ AtlChatEntry *atl_chat_list_get_focused (AtlChatList *self);
 /* Moves the focus to the chat's row; FALSE where it is not in sight. */
 gboolean atl_chat_list_focus_chat (AtlChatList *self, gint64 chat_id);
 /* The chat below (or else above) `chat_id`, to show when it is deleted; 0 when there is none. */
-gint64 atl_chat_list_neighbour (AtlChatList *self, gint64 chat_id);
+gint64 atl_chat_list_neighbor (AtlChatList *self, gint64 chat_id);
 
 G_END_DECLS

@@ -20,7 +20,7 @@ struct _AtlContextNotice
   GtkWidget *bar;
   GtkWidget *buttons;
   GtkWidget *context_button;
-  GtkWidget *summarise_button;
+  GtkWidget *summarize_button;
   GtkWidget *start_button;
   GtkWidget *cancel_button;
 };
@@ -155,12 +155,12 @@ typedef struct
 } Asked;
 
 static void
-summarised_cb (GObject *source, GAsyncResult *result, gpointer data)
+summarized_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   Asked *asked = data;
   AtlContextNotice *self = asked->notice;
   g_autoptr (GError) error = NULL;
-  g_autofree char *summary = atl_follow_up_summarise_finish (result, &error);
+  g_autofree char *summary = atl_follow_up_summarize_finish (result, &error);
 
   /* Cancelled ones were given up already; their place may be another's. */
   if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -178,7 +178,7 @@ summarised_cb (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-summarise_cb (AtlContextNotice *self)
+summarize_cb (AtlContextNotice *self)
 {
   Asked *asked;
 
@@ -191,8 +191,8 @@ summarise_cb (AtlContextNotice *self)
   gtk_widget_set_visible (self->buttons, FALSE);
   gtk_widget_set_visible (self->cancel_button, TRUE);
   gtk_widget_grab_focus (self->cancel_button);
-  atl_follow_up_summarise_async (self->conversation, progress_cb, self, self->summing,
-                                 summarised_cb, asked);
+  atl_follow_up_summarize_async (self->conversation, progress_cb, self, self->summing,
+                                 summarized_cb, asked);
 }
 
 static void
@@ -200,7 +200,7 @@ cancel_cb (AtlContextNotice *self)
 {
   give_up (self);
   atl_context_notice_refresh (self);
-  gtk_widget_grab_focus (self->summarise_button);
+  gtk_widget_grab_focus (self->summarize_button);
 }
 
 static void
@@ -230,12 +230,12 @@ atl_context_notice_class_init (AtlContextNoticeClass *klass)
   BIND (bar);
   BIND (buttons);
   BIND (context_button);
-  BIND (summarise_button);
+  BIND (summarize_button);
   BIND (start_button);
   BIND (cancel_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, longer_cb);
-  gtk_widget_class_bind_template_callback (widget_class, summarise_cb);
+  gtk_widget_class_bind_template_callback (widget_class, summarize_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_cb);
   gtk_widget_class_bind_template_callback (widget_class, cancel_cb);
 }

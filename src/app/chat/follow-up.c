@@ -270,7 +270,7 @@ ask_when_ready (GTask *task)
 }
 
 void
-atl_follow_up_summarise_async (AtlConversation *conversation,
+atl_follow_up_summarize_async (AtlConversation *conversation,
                                AtlFollowUpProgress progress,
                                gpointer progress_data,
                                GCancellable *cancellable,
@@ -295,7 +295,7 @@ atl_follow_up_summarise_async (AtlConversation *conversation,
 }
 
 char *
-atl_follow_up_summarise_finish (GAsyncResult *result, GError **error)
+atl_follow_up_summarize_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }

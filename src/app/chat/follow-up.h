@@ -1,8 +1,8 @@
 /* A new chat that goes on where a full one ends: with its last question and answer, and, when the
  * person wants it, a summary of all that was said, made by the model.
  *
- *   atl_follow_up_summarise_async (chat, progress_cb, self, cancellable, summarised_cb, self);
- *   ... g_autofree char *summary = atl_follow_up_summarise_finish (result, &error);
+ *   atl_follow_up_summarize_async (chat, progress_cb, self, cancellable, summarized_cb, self);
+ *   ... g_autofree char *summary = atl_follow_up_summarize_finish (result, &error);
  *   gint64 id = atl_follow_up_start (chat, summary, &error);
  *
  * A chat that fills the context does not fit into it beside a question about it, so it is summed up
@@ -20,14 +20,14 @@ G_BEGIN_DECLS
 typedef void (*AtlFollowUpProgress) (guint part, guint n_parts, gpointer data);
 
 /* `progress` may be NULL. ATL_ERROR_NOT_FOUND without a model; cancelled as usual. */
-void atl_follow_up_summarise_async (AtlConversation *conversation,
+void atl_follow_up_summarize_async (AtlConversation *conversation,
                                     AtlFollowUpProgress progress,
                                     gpointer progress_data,
                                     GCancellable *cancellable,
                                     GAsyncReadyCallback callback,
                                     gpointer data);
 /* The caller's; never empty. */
-char *atl_follow_up_summarise_finish (GAsyncResult *result, GError **error);
+char *atl_follow_up_summarize_finish (GAsyncResult *result, GError **error);
 
 /* The id of the new chat, or 0. It keeps title, folder, instructions and settings; the last
  * question that was answered comes along with its answer, and where they would fill much of the

@@ -158,11 +158,11 @@ snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
     }
   else
     {
-      GdkRGBA colour;
+      GdkRGBA color;
 
-      gtk_style_context_get_color (gtk_widget_get_style_context (widget), &colour);
-      colour.alpha = 0.08f;
-      gtk_snapshot_append_color (snapshot, &colour, &bounds);
+      gtk_style_context_get_color (gtk_widget_get_style_context (widget), &color);
+      color.alpha = 0.08f;
+      gtk_snapshot_append_color (snapshot, &color, &bounds);
     }
   gtk_snapshot_pop (snapshot);
   GTK_WIDGET_CLASS (atl_gallery_tile_parent_class)->snapshot (widget, snapshot);

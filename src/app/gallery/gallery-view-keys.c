@@ -299,7 +299,7 @@ atl_gallery_view_bind_choice_callbacks (GtkWidgetClass *widget_class)
 
 /* The picture above or below the middle of the one at `index`, `n_rows` away. */
 static guint
-neighbour (AtlGalleryView *self, guint index, int n_rows)
+neighbor (AtlGalleryView *self, guint index, int n_rows)
 {
   guint at = atl_gallery_view_row_of (self, index);
   int direction = n_rows < 0 ? -1 : 1, middle = 0, left = 0;
@@ -356,13 +356,13 @@ destination (AtlGalleryView *self, guint key, guint index)
   switch (key)
     {
     case GDK_KEY_Up:
-      return neighbour (self, index, -1);
+      return neighbor (self, index, -1);
     case GDK_KEY_Down:
-      return neighbour (self, index, 1);
+      return neighbor (self, index, 1);
     case GDK_KEY_Page_Up:
-      return neighbour (self, index, -PAGE_ROWS);
+      return neighbor (self, index, -PAGE_ROWS);
     case GDK_KEY_Page_Down:
-      return neighbour (self, index, PAGE_ROWS);
+      return neighbor (self, index, PAGE_ROWS);
     case GDK_KEY_Home:
       return 0;
     case GDK_KEY_End:

@@ -94,7 +94,7 @@ done (GTask *task)
 
 /* The painted part as one byte a pixel. */
 static guint8 *
-grey (const AtlPictureFile *mask)
+gray (const AtlPictureFile *mask)
 {
   gsize n = (gsize) mask->width * mask->height;
   const guint8 *rgb = g_bytes_get_data (mask->rgb, NULL);
@@ -109,7 +109,7 @@ static void
 extend_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   Preparing *self = data;
-  g_autofree guint8 *painted = self->mask != NULL ? grey (self->mask) : NULL;
+  g_autofree guint8 *painted = self->mask != NULL ? gray (self->mask) : NULL;
   g_auto (AtlExtended) extended = { 0 };
   GError *error = NULL;
 

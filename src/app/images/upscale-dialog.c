@@ -128,7 +128,7 @@ refresh (AtlUpscaleDialog *self)
       /* Translators: a size such as "46 MB", and a licence. */
       words = g_strdup_printf (
           _ ("Not on this computer yet: %s are downloaded once, then it begins. Licence: %s"), size,
-          starter->licence);
+          starter->license);
       gtk_label_set_text (GTK_LABEL (self->fetch_label), words);
     }
   gtk_widget_set_visible (self->fetch_label, !is_here && !fetching);

@@ -30,7 +30,7 @@ refresh (AtlStarterButton *self)
   const AtlStarter *starter = atl_starter_choose (ATL_STARTER_BEST);
   g_autofree char *size = atl_format_bytes (starter->size_bytes);
   g_autofree char *label = g_strdup_printf (_ ("Get %s (%s)"), starter->title, size);
-  g_autofree char *detail = g_strdup_printf (_ ("Licence: %s"), starter->licence);
+  g_autofree char *detail = g_strdup_printf (_ ("Licence: %s"), starter->license);
   gboolean fetching = atl_fetch_progress_get_is_running (ATL_FETCH_PROGRESS (self->progress));
 
   gtk_label_set_text (GTK_LABEL (self->button_label), label);

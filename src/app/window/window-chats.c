@@ -291,7 +291,7 @@ delete_chat (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
   gint64 id = target_chat (self, parameter);
-  gint64 next = atl_chat_list_neighbour (ATL_CHAT_LIST (self->chat_list), id);
+  gint64 next = atl_chat_list_neighbor (ATL_CHAT_LIST (self->chat_list), id);
   gboolean is_open = id == target_chat (self, NULL);
   gboolean in_list = atl_chat_list_get_focused (ATL_CHAT_LIST (self->chat_list)) != NULL;
   g_autoptr (AtlConversation) conversation = NULL;

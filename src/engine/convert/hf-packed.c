@@ -175,10 +175,10 @@ packed_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, gui
                   scale = scale_at (self, o, group);
                 }
               q[i - b] = weight_at (self, o, input) - zero;
-              if (!type->quantised)
+              if (!type->quantized)
                 atl_store_f16 (out + 2 * i, (float) q[i - b] * scale);
             }
-          if (type->quantised)
+          if (type->quantized)
             put_block (self->dtype, scale, q, out + b / BLOCK * type->block_bytes);
         }
     }
@@ -256,7 +256,7 @@ atl_hf_source_sort (AtlHfSource *self)
     }
   self->order = g_steal_pointer (&order);
   atl_hf_source_set_dtype (self, lossless_type (self));
-  return atl_dtype_info (self->dtype)->quantised;
+  return atl_dtype_info (self->dtype)->quantized;
 }
 
 gboolean

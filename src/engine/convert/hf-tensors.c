@@ -296,9 +296,9 @@ sort_tensor (HfTranslation *self,
   if (sources == NULL)
     return NULL;
   for (guint i = 0; i < n; i++)
-    ok &= sources[i]->order != NULL && atl_dtype_info (sources[i]->dtype)->quantised;
+    ok &= sources[i]->order != NULL && atl_dtype_info (sources[i]->dtype)->quantized;
   recipe = atl_hf_recipe_new (sources, n_rows, plan);
-  if (!ok || !atl_dtype_info (recipe->dtype)->quantised)
+  if (!ok || !atl_dtype_info (recipe->dtype)->quantized)
     {
       atl_hf_recipe_free (recipe);
       return NULL;

@@ -365,7 +365,7 @@ atl_mix_choose (const AtlMix *mix, const AtlMixModel *model, const AtlTensorInfo
                    info->dtype == ATL_DTYPE_F8_E4M3_32
                ? ATL_DTYPE_F16
                : info->dtype;
-  if (!atl_dtype_info (mix->dtype)->quantised)
+  if (!atl_dtype_info (mix->dtype)->quantized)
     return mix->dtype;
   return fit_row (rule_type (mix, model, info->name), n);
 }

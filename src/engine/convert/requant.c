@@ -240,7 +240,7 @@ has_shorter_blocks (const AtlMix *mix,
 {
   AtlTensorInfo longer = *info;
 
-  if (mix == NULL || info->n_dims < 2 || !atl_dtype_info (dtype)->quantised)
+  if (mix == NULL || info->n_dims < 2 || !atl_dtype_info (dtype)->quantized)
     return FALSE;
   longer.dim[info->n_dims - 1] = (info->dim[info->n_dims - 1] + 255) / 256 * 256;
   return atl_mix_choose (mix, model, &longer) != dtype;
@@ -271,8 +271,8 @@ plan_tensors (Run *run, GError **error)
       run->dtypes[i] = dtype;
       run->total += (guint64) atl_tensor_info_n_elems (info);
       run->summary->bytes_before += info->size_bytes;
-      if (atl_dtype_info (info->dtype)->quantised && dtype != info->dtype)
-        run->summary->n_requantised++;
+      if (atl_dtype_info (info->dtype)->quantized && dtype != info->dtype)
+        run->summary->n_requantized++;
       if (run->job->mix != NULL && info->n_dims >= 2 && dtype == ATL_DTYPE_F16 &&
           run->job->mix->dtype != ATL_DTYPE_F16)
         run->summary->n_other_type++;

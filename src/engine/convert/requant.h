@@ -30,7 +30,7 @@ typedef struct
 {
   guint64 bytes_before, bytes_after; /* of weights; of the file */
   guint64 n_weights;
-  guint n_tensors, n_requantised; /* those that were quantised already: they lose twice */
+  guint n_tensors, n_requantized; /* those that were quantised already: they lose twice */
   guint n_other_type;             /* got half precision, as no block divides their rows */
   guint n_shorter_blocks;         /* got another type than the mix's, whose blocks do divide them */
   guint n_parts;                  /* 1: one file; else "name-00001-of-0000N.gguf" and so on */

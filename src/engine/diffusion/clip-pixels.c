@@ -132,7 +132,7 @@ static const double means[] = { 0.48145466, 0.4578275, 0.40821073 };
 static const double stds[] = { 0.26862954, 0.26130258, 0.27577711 };
 
 void
-atl_clip_normalise (AtlArray *picture)
+atl_clip_normalize (AtlArray *picture)
 {
   gint64 n = picture->dim[2] * picture->dim[3];
 

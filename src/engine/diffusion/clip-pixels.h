@@ -29,6 +29,6 @@ typedef enum
 AtlArray *atl_resize_picture (
     const AtlArray *picture, const char *name, gint64 height, gint64 width, AtlFilter filter);
 /* picture [1, 3, H, W]: minus OpenAI's mean, over its deviation, colour by colour. */
-void atl_clip_normalise (AtlArray *picture);
+void atl_clip_normalize (AtlArray *picture);
 
 G_END_DECLS

@@ -218,7 +218,7 @@ read_statistics (AtlRun *run, Flux2 *self, GError **error)
 
 /* Tokens [1, n, 128] between the network's and the autoencoder's scale. */
 static void
-normalise (const Flux2 *self, AtlArray *tokens, gboolean is_back)
+normalize (const Flux2 *self, AtlArray *tokens, gboolean is_back)
 {
   float *p = atl_array_f32 (tokens);
 
@@ -246,7 +246,7 @@ read_references (AtlRun *run, Flux2 *self, GError **error)
       if (latent == NULL)
         return FALSE;
       tokens = atl_latent_pack (latent, "references");
-      normalise (self, tokens, FALSE);
+      normalize (self, tokens, FALSE);
       atl_flux_tokens_add_reference (
           &self->tokens, tokens,
           atl_grid_ids ("image_ids", 4, 10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2));
@@ -333,7 +333,7 @@ run_flux2 (AtlRun *run, GError **error)
   if (x == NULL)
     return FALSE;
   tokens = atl_array_copy (x, "tokens");
-  normalise (&self, tokens, TRUE);
+  normalize (&self, tokens, TRUE);
   latent = atl_latent_unpack (tokens, 2 * self.rows, 2 * self.columns);
   return atl_vae_decode (run, latent, &plain, error);
 }

@@ -111,7 +111,7 @@ apply (AtlArray *x, const float *mean, const float *std, gboolean is_back)
 }
 
 void
-atl_latent_normalise (AtlArray *x, const float *mean, const float *std)
+atl_latent_normalize (AtlArray *x, const float *mean, const float *std)
 {
   apply (x, mean, std, FALSE);
 }

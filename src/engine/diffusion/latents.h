@@ -15,7 +15,7 @@ gboolean atl_wan_statistics (
 /* Whether these means are those of one of the authors' two. */
 gboolean atl_wan_is_published (const float *mean, gint64 channels);
 /* x [1, C, …]: (x - mean) / std channel by channel, or backwards x * std + mean. */
-void atl_latent_normalise (AtlArray *x, const float *mean, const float *std);
+void atl_latent_normalize (AtlArray *x, const float *mean, const float *std);
 void atl_latent_restore (AtlArray *x, const float *mean, const float *std);
 
 /* The size that is asked for, in pixels a multiple of `multiple`, and "scaling_factor" and

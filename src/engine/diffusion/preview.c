@@ -55,7 +55,7 @@ encode_chart (AtlRun *run, const AtlArray *chart)
   if (mean == NULL)
     return NULL;
   if (atl_wan_statistics (vae, mean->dim[1], &means, &stds, NULL))
-    atl_latent_normalise (mean, means, stds);
+    atl_latent_normalize (mean, means, stds);
   mean->n_dims = 4;
   memcpy (mean->dim, (gint64[]){ 1, mean->dim[1], mean->dim[3], mean->dim[4] },
           4 * sizeof *mean->dim);
@@ -64,12 +64,12 @@ encode_chart (AtlRun *run, const AtlArray *chart)
 
 /* Autoencoders that are not one of those published: what they make of a chart tells. */
 static gboolean
-fit (AtlRun *run, gint64 channels, AtlColours *out)
+fit (AtlRun *run, gint64 channels, AtlColors *out)
 {
-  g_autoptr (AtlArray) chart = atl_colours_chart (CHART_CELLS * run->latent.factor);
+  g_autoptr (AtlArray) chart = atl_colors_chart (CHART_CELLS * run->latent.factor);
   g_autoptr (AtlArray) latent = encode_chart (run, chart);
 
-  return latent != NULL && latent->dim[1] == channels && atl_colours_fit (latent, chart, out);
+  return latent != NULL && latent->dim[1] == channels && atl_colors_fit (latent, chart, out);
 }
 
 static gboolean
@@ -84,22 +84,22 @@ is_published (AtlRun *run, gint64 channels)
           atl_wan_is_published (means, channels));
 }
 
-static const AtlColours *
-colours_for (AtlPreview *self, AtlRun *run, gint64 channels)
+static const AtlColors *
+colors_for (AtlPreview *self, AtlRun *run, gint64 channels)
 {
   if (!self->is_known)
     {
-      const AtlColours *published = atl_colours_published (channels, run->latent.scaling);
+      const AtlColors *published = atl_colors_published (channels, run->latent.scaling);
 
       self->is_known = TRUE;
       if (published != NULL && is_published (run, channels))
-        self->colours = *published;
-      else if (run->latent.factor > 0 && fit (run, channels, &self->colours))
+        self->colors = *published;
+      else if (run->latent.factor > 0 && fit (run, channels, &self->colors))
         self->is_fitted = TRUE;
       else
-        self->colours = published != NULL ? *published : (AtlColours){ 0 };
+        self->colors = published != NULL ? *published : (AtlColors){ 0 };
     }
-  return self->colours.n_channels == channels ? &self->colours : NULL;
+  return self->colors.n_channels == channels ? &self->colors : NULL;
 }
 
 /* --- Tiny decoders --- */
@@ -251,7 +251,7 @@ atl_preview_paint (AtlPreview *self,
           ? run->estimate
           : latent;
   g_autoptr (AtlArray) plain = spread (run, seen);
-  const AtlColours *colours;
+  const AtlColors *colors;
   gint64 frames;
   guint8 *rgb;
 
@@ -260,10 +260,10 @@ atl_preview_paint (AtlPreview *self,
   rgb = paint_tiny (self, run, plain, max_side, width, height);
   if (rgb != NULL)
     return rgb;
-  colours = colours_for (self, run, plain->dim[1]);
+  colors = colors_for (self, run, plain->dim[1]);
   frames = plain->n_dims == 5 ? plain->dim[2] : 1;
-  return colours != NULL ? atl_colours_paint (colours, plain, frames / 2, max_side, width, height)
-                         : NULL;
+  return colors != NULL ? atl_colors_paint (colors, plain, frames / 2, max_side, width, height)
+                        : NULL;
 }
 
 void
@@ -273,7 +273,7 @@ atl_preview_learn (AtlPreview *self, AtlRun *run)
   const AtlArray *image = atl_arrays_find (run->outputs, "image");
   g_autoptr (AtlArray) latent = sample != NULL ? spread (run, sample) : NULL;
   g_autoptr (AtlArray) picture = NULL;
-  AtlColours better;
+  AtlColors better;
 
   if (!self->is_fitted || latent == NULL || image == NULL)
     return;
@@ -285,7 +285,7 @@ atl_preview_learn (AtlPreview *self, AtlRun *run)
     }
   picture = atl_array_copy (image, "picture");
   atl_array_affine (picture, 2.0f, -1.0f);
-  if (latent->n_dims == 4 && latent->dim[1] == self->colours.n_channels &&
-      atl_colours_fit (latent, picture, &better))
-    self->colours = better;
+  if (latent->n_dims == 4 && latent->dim[1] == self->colors.n_channels &&
+      atl_colors_fit (latent, picture, &better))
+    self->colors = better;
 }

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "engine/diffusion/colours.h"
+#include "engine/diffusion/colors.h"
 #include "engine/diffusion/run.h"
 
 G_BEGIN_DECLS
@@ -17,7 +17,7 @@ typedef struct
 {
   gboolean is_known, is_fitted;
   gboolean is_tiny_bad; /* the tiny decoder is there, but shows nothing */
-  AtlColours colours;   /* without channels: none */
+  AtlColors colors;     /* without channels: none */
 } AtlPreview;
 
 /* The caller's [height, width, 3] of `latent`, as hooks.step has it, within max_side; NULL where

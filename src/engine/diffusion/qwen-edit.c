@@ -113,7 +113,7 @@ atl_qwen_references_look (AtlRun *run, AtlQwenReferences *self, GError **error)
           return FALSE;
         }
       picture = show (run, self, i);
-      atl_clip_normalise (picture);
+      atl_clip_normalize (picture);
       if (!atl_qwen_look (run, picture, &self->seen, error))
         return FALSE;
     }
@@ -151,7 +151,7 @@ atl_qwen_latent_of (
   latent = atl_run_encode (run, picture, error);
   if (latent == NULL)
     return NULL;
-  atl_latent_normalise (latent, mean, std);
+  atl_latent_normalize (latent, mean, std);
   latent->n_dims = 4;
   memcpy (latent->dim, (gint64[]){ 1, latent->dim[1], latent->dim[3], latent->dim[4] },
           4 * sizeof *latent->dim);

@@ -22,7 +22,7 @@
 #define MAX_TILE 1024
 #define TILE_BYTES (512u << 20)
 #define MAX_RESULT_PIXELS (256u << 20)
-#define COLOURS 3
+#define COLORS 3
 
 struct _AtlUpscaler
 {
@@ -230,12 +230,12 @@ set_no_memory (GError **error)
 /* The network's planes, one after the other, of the window whose colours are `colours`. The
  * caller's. */
 static float *
-enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **error)
+enlarge (Job *job, const float *colors, GCancellable *cancellable, GError **error)
 {
   AtlUpscaler *self = job->self;
-  gint64 h = job->y.window, w = job->x.window, n = self->traits.colours;
+  gint64 h = job->y.window, w = job->x.window, n = self->traits.colors;
   gsize area = (gsize) (h * w), large = area * self->traits.scale * self->traits.scale;
-  g_autofree float *out = g_try_new (float, (COLOURS * large));
+  g_autofree float *out = g_try_new (float, (COLORS * large));
 
   if (out == NULL)
     {
@@ -243,7 +243,7 @@ enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **err
       return NULL;
     }
   /* A network for grey sees one colour after the other. */
-  for (gint64 first = 0; first < COLOURS; first += n)
+  for (gint64 first = 0; first < COLORS; first += n)
     {
       g_autoptr (AtlRequest) request = atl_request_new ("upscale");
       g_autoptr (GPtrArray) outputs = NULL;
@@ -252,7 +252,7 @@ enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **err
 
       if (image == NULL)
         return NULL;
-      memcpy (image->data, colours + (gsize) first * area, atl_array_size (image));
+      memcpy (image->data, colors + (gsize) first * area, atl_array_size (image));
       atl_request_add (request, image);
       outputs = atl_component_run (self->network, request, cancellable, error);
       if (outputs == NULL)
@@ -299,27 +299,27 @@ run_tile (Job *job, guint ix, guint iy, GCancellable *cancellable, GError **erro
   gint64 left = window_of (&job->x, ix), top = window_of (&job->y, iy);
   gint64 scale = job->self->traits.scale;
   gsize area = (gsize) (job->x.window * job->y.window), large = area * (gsize) (scale * scale);
-  gboolean is_grey = r->channels <= 2, has_alpha = r->channels % 2 == 0;
-  g_autofree float *colours = g_try_new (float, (COLOURS + 1) * area);
+  gboolean is_gray = r->channels <= 2, has_alpha = r->channels % 2 == 0;
+  g_autofree float *colors = g_try_new (float, (COLORS + 1) * area);
   g_autofree float *enlarged = NULL;
   g_autofree guint8 *pixels = NULL;
   Span x, y;
 
-  if (colours == NULL)
+  if (colors == NULL)
     {
       set_no_memory (error);
       return FALSE;
     }
-  for (guint c = 0; c < COLOURS; c++)
-    read_plane (job, left, top, is_grey ? 0 : c, colours + c * area);
-  enlarged = enlarge (job, colours, cancellable, error);
+  for (guint c = 0; c < COLORS; c++)
+    read_plane (job, left, top, is_gray ? 0 : c, colors + c * area);
+  enlarged = enlarge (job, colors, cancellable, error);
   if (enlarged == NULL)
     return FALSE;
-  for (gsize i = 0; is_grey && i < large; i++)
+  for (gsize i = 0; is_gray && i < large; i++)
     enlarged[i] = (enlarged[i] + enlarged[large + i] + enlarged[2 * large + i]) / 3.0f;
 
   if (has_alpha)
-    read_plane (job, left, top, r->channels - 1, colours + COLOURS * area);
+    read_plane (job, left, top, r->channels - 1, colors + COLORS * area);
   x = span_of (&job->x, ix, job->factor, job->out_width);
   y = span_of (&job->y, iy, job->factor, job->out_height);
   pixels = g_try_malloc ((gsize) ((x.end - x.start) * (y.end - y.start)) * r->channels);
@@ -332,7 +332,7 @@ run_tile (Job *job, guint ix, guint iy, GCancellable *cancellable, GError **erro
     {
       gboolean is_alpha = has_alpha && c + 1 == r->channels;
       gint64 s = is_alpha ? 1 : scale;
-      AtlPlane plane = { .data = is_alpha ? colours + COLOURS * area : enlarged + c * large,
+      AtlPlane plane = { .data = is_alpha ? colors + COLORS * area : enlarged + c * large,
                          .width = s * job->x.window,
                          .height = s * job->y.window,
                          .x = s * left,

@@ -20,7 +20,7 @@
 #include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/wan-private.h"
 
-#define COLOURS 3
+#define COLORS 3
 #define MAX_SIDE_BLOCKS 64
 
 /* --- The denoiser --- */
@@ -82,7 +82,7 @@ new_clip (const AtlWan *self, gint64 frames, GError **error)
 {
   return atl_array_try_new (
       "image", ATL_DTYPE_F32, 5,
-      (gint64[]){ 1, COLOURS, frames, self->height * self->factor, self->width * self->factor },
+      (gint64[]){ 1, COLORS, frames, self->height * self->factor, self->width * self->factor },
       error);
 }
 
@@ -93,7 +93,7 @@ encode_clip (AtlRun *run, const AtlWan *self, AtlArray *clip, GError **error)
   AtlArray *mean = clip != NULL ? atl_run_encode (run, clip, error) : NULL;
 
   if (mean != NULL)
-    atl_latent_normalise (mean, self->mean, self->std);
+    atl_latent_normalize (mean, self->mean, self->std);
   return mean;
 }
 
@@ -104,7 +104,7 @@ put_picture (AtlRun *run, AtlArray *clip, const char *name, gint64 frame, GError
   gint64 F = clip->dim[2], n = clip->dim[3] * clip->dim[4];
   g_autoptr (AtlArray) picture = atl_run_picture (run, name, clip->dim[3], clip->dim[4], error);
 
-  for (gint64 c = 0; picture != NULL && c < COLOURS && !atl_array_is_hollow (clip); c++)
+  for (gint64 c = 0; picture != NULL && c < COLORS && !atl_array_is_hollow (clip); c++)
     memcpy (atl_array_f32 (clip) + (c * F + frame) * n, atl_array_f32 (picture) + c * n,
             (gsize) n * sizeof (float));
   return picture != NULL;
@@ -242,7 +242,7 @@ masked_clip (
 
   if (clip == NULL || video == NULL || atl_array_is_hollow (clip))
     return clip;
-  for (gint64 c = 0; c < COLOURS; c++)
+  for (gint64 c = 0; c < COLORS; c++)
     for (gint64 f = 0; f < F; f++)
       for (gint64 i = 0; i < n; i++)
         {
@@ -250,7 +250,7 @@ masked_clip (
 
           if (is_set == where)
             atl_array_f32 (clip)[(c * F + f) * n + i] =
-                2.0f * atl_array_f32 (video)[(f * COLOURS + c) * n + i] - 1.0f;
+                2.0f * atl_array_f32 (video)[(f * COLORS + c) * n + i] - 1.0f;
         }
   return clip;
 }
@@ -270,7 +270,7 @@ fit_reference (const AtlWan *self, const float *from, gint64 h, gint64 w, GError
   if (clip == NULL || atl_array_is_hollow (clip))
     return clip;
   to = atl_array_f32 (clip);
-  for (gint64 i = 0; i < COLOURS * H * W; i++)
+  for (gint64 i = 0; i < COLORS * H * W; i++)
     to[i] = 1.0f;
   for (gint64 y = 0; y < new_h; y++)
     for (gint64 x = 0; x < new_w; x++)
@@ -281,7 +281,7 @@ fit_reference (const AtlWan *self, const float *from, gint64 h, gint64 w, GError
         gint64 y1 = MIN (y0 + 1, h - 1), x1 = MIN (x0 + 1, w - 1);
         float fy = sy - (float) y0, fx = sx - (float) x0;
 
-        for (gint64 c = 0; c < COLOURS; c++)
+        for (gint64 c = 0; c < COLORS; c++)
           {
             const float *p = from + c * h * w;
             float upper = p[y0 * w + x0] * (1 - fx) + p[y0 * w + x1] * fx;
@@ -361,7 +361,7 @@ find_references (AtlRun *run, const float **pixels, gint64 *h, gint64 *w, GError
 
       if (a == NULL)
         continue;
-      if (a->dtype != ATL_DTYPE_F32 || a->n_dims != 4 || a->dim[1] != COLOURS ||
+      if (a->dtype != ATL_DTYPE_F32 || a->n_dims != 4 || a->dim[1] != COLORS ||
           atl_array_n_elems (a) == 0 || n + a->dim[0] > ATL_WAN_MAX_REFERENCES)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -373,7 +373,7 @@ find_references (AtlRun *run, const float **pixels, gint64 *h, gint64 *w, GError
         {
           h[n] = a->dim[2];
           w[n] = a->dim[3];
-          pixels[n] = atl_array_f32 (a) + k * COLOURS * h[n] * w[n];
+          pixels[n] = atl_array_f32 (a) + k * COLORS * h[n] * w[n];
         }
     }
   return n;
@@ -388,7 +388,7 @@ read_control (AtlRun *run, AtlWan *self, GError **error)
   AtlArray *video, *mask;
 
   if (n == G_MAXUINT || !read_scale (run, self, error) ||
-      !find_frames (run, self, "control_video", COLOURS, &video, error) ||
+      !find_frames (run, self, "control_video", COLORS, &video, error) ||
       !find_frames (run, self, "mask", 1, &mask, error))
     return FALSE;
   self->n_references = n;

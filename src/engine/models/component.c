@@ -195,7 +195,7 @@ claims (const AtlComponentClass *klass, const AtlCheckpoint *cp)
 gboolean
 atl_component_class_claims (const AtlComponentClass *klass, const AtlCheckpoint *cp)
 {
-  return claims (klass, cp) || (klass->recognises != NULL && klass->recognises (cp));
+  return claims (klass, cp) || (klass->recognizes != NULL && klass->recognizes (cp));
 }
 
 const AtlComponentClass *
@@ -213,7 +213,7 @@ atl_component_class_for (const AtlCheckpoint *cp,
           continue;
         if (pass == 0   ? names_contain (klass->origins, origin)
             : pass == 1 ? claims (klass, cp)
-                        : klass->recognises != NULL && klass->recognises (cp))
+                        : klass->recognizes != NULL && klass->recognizes (cp))
           return klass;
       }
   if (origin != NULL)

@@ -122,7 +122,7 @@ struct _AtlComponentClass
   /* Whether the names and shapes in a file without a configuration are this network's. A file may
    * hold several networks (an original Stable Diffusion file): each class says yes to it.
    * (nullable) */
-  gboolean (*recognises) (const AtlCheckpoint *cp);
+  gboolean (*recognizes) (const AtlCheckpoint *cp);
   /* NULL-terminated functions it answers. */
   const char *const *functions;
   /* Of the struct that begins with an AtlNetwork; it comes to `read` zeroed. */

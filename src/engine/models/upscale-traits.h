@@ -20,7 +20,7 @@ typedef struct
   const char *kind;  /* "ESRGAN", "Compact"; static */
   guint scale;       /* 1, 2, 3, 4, 8 … */
   guint fold;        /* side of the squares of pixels that become one before the first layer */
-  guint colours;     /* 3, or 1 */
+  guint colors;      /* 3, or 1 */
   gint64 wide_bytes; /* of activations while a picture is computed, for each pixel of it */
 } AtlUpscaleTraits;
 

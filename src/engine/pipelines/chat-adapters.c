@@ -158,7 +158,7 @@ is_for_chat_model (const AtlCheckpoint *cp)
 }
 
 gboolean
-atl_chat_adapters_recognise (AtlFileMap *map, const char *name)
+atl_chat_adapters_recognize (AtlFileMap *map, const char *name)
 {
   g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (&map, &name, 1, NULL);
 

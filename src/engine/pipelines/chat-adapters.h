@@ -10,6 +10,6 @@
 G_BEGIN_DECLS
 
 /* FALSE also for what cannot be opened. */
-gboolean atl_chat_adapters_recognise (AtlFileMap *map, const char *name);
+gboolean atl_chat_adapters_recognize (AtlFileMap *map, const char *name);
 
 G_END_DECLS

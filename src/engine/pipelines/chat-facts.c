@@ -250,7 +250,7 @@ atl_chat_facts_init (AtlChatFacts *facts,
       facts->architecture = dup_meta (checkpoint, "model_type");
     }
   facts->quant = find_quant (checkpoint);
-  facts->licence = dup_meta (checkpoint, "general.license");
+  facts->license = dup_meta (checkpoint, "general.license");
   facts->n_params = count_params (checkpoint);
   facts->size_bytes = size_bytes;
   facts->n_ctx_train = find_n_ctx_train (checkpoint, facts->architecture);
@@ -278,7 +278,7 @@ atl_chat_facts_clear (AtlChatFacts *facts)
   g_free (facts->inside);
   g_free (facts->architecture);
   g_free (facts->quant);
-  g_free (facts->licence);
+  g_free (facts->license);
   g_free (facts->why_not);
   g_free (facts->warning);
   g_clear_pointer (&facts->recommended, g_variant_unref);

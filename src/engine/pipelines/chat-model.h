@@ -28,7 +28,7 @@ typedef struct
   char *inside; /* what the file calls itself, may be empty */
   char *architecture;
   char *quant;
-  char *licence;
+  char *license;
   guint64 n_params;
   guint64 size_bytes; /* of all files */
   guint n_ctx_train;

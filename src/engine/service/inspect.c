@@ -27,7 +27,7 @@ atl_load_info (const AtlChatModel *model,
   g_variant_dict_insert (&dict, ATL_INFO_INSIDE, "s", facts->inside);
   g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", facts->architecture);
   g_variant_dict_insert (&dict, ATL_INFO_QUANT, "s", facts->quant);
-  g_variant_dict_insert (&dict, ATL_INFO_LICENCE, "s", facts->licence);
+  g_variant_dict_insert (&dict, ATL_INFO_LICENSE, "s", facts->license);
   g_variant_dict_insert (&dict, ATL_INFO_N_PARAMS, "t", facts->n_params);
   g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t", facts->size_bytes);
   g_variant_dict_insert (&dict, ATL_INFO_WEIGHT_BYTES, "t", fit->memory.weight_bytes);
@@ -139,7 +139,7 @@ inspect_adapter (AtlJob *job)
 {
   GVariantDict dict;
 
-  if (job->n_own != 1 || !atl_chat_adapters_recognise (job->maps->pdata[0], job->names->pdata[0]))
+  if (job->n_own != 1 || !atl_chat_adapters_recognize (job->maps->pdata[0], job->names->pdata[0]))
     return NULL;
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_ADAPTER);

@@ -180,7 +180,7 @@ typedef enum
 } AtlNormKind;
 typedef enum
 {
-  ATL_ROPE_NEIGHBOURS,
+  ATL_ROPE_NEIGHBORS,
   ATL_ROPE_HALVES
 } AtlRopePairing;
 typedef enum

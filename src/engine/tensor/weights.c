@@ -388,7 +388,7 @@ static void
 drop_made (AtlWeight *weight, AtlBackend *backend)
 {
   gboolean floats_in_place = backend->is_host && (weight->use & ATL_USE_LINEAR) != 0 &&
-                             !atl_dtype_info (weight->dtype)->quantised;
+                             !atl_dtype_info (weight->dtype)->quantized;
 
   if (weight->made == NULL || (weight->use & ATL_USE_ROWS) != 0 || floats_in_place ||
       backend->klass->upload_cost (backend, weight) == 0)

@@ -30,7 +30,7 @@ read_ids (JsonObject *params, const char *member)
 static gboolean
 feed (AtlLlm *llm,
       AtlLlmCache *cache,
-      AtlLlmCache *neighbour,
+      AtlLlmCache *neighbor,
       const GArray *ids,
       guint step,
       AtlArray *logits,
@@ -46,10 +46,10 @@ feed (AtlLlm *llm,
       guint n = MIN (step, ids->len - start);
       AtlLlmBatch batch[2] = {
         { cache, (const gint32 *) ids->data + start, n, TRUE },
-        { neighbour, reversed + start, n, TRUE },
+        { neighbor, reversed + start, n, TRUE },
       };
 
-      if (!atl_llm_decode (llm, batch, neighbour != NULL ? 2 : 1, NULL, error))
+      if (!atl_llm_decode (llm, batch, neighbor != NULL ? 2 : 1, NULL, error))
         return FALSE;
       for (guint i = 0; i < n; i++)
         memcpy (atl_array_f32 (logits) + (gsize) (start + i) * n_vocab, atl_llm_logits (llm, i),
@@ -164,7 +164,7 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
   for (gsize w = 0; w < G_N_ELEMENTS (ways); w++)
     {
       g_autoptr (AtlLlmCache) cache = atl_llm_cache_new (llm, n_ctx, ATL_DTYPE_F32, error);
-      g_autoptr (AtlLlmCache) neighbour = NULL;
+      g_autoptr (AtlLlmCache) neighbor = NULL;
       g_autoptr (AtlArray) got = atl_array_new (
           "logits", ATL_DTYPE_F32, 2, (gint64[]){ ids->len, atl_llm_info (llm)->n_vocab });
       double tolerance = golden_tolerance (c, backend), wrong = 0.0;
@@ -172,9 +172,9 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
       if (cache == NULL)
         return FALSE;
       if (ways[w].beside &&
-          (neighbour = atl_llm_cache_new (llm, n_ctx, ATL_DTYPE_F32, error)) == NULL)
+          (neighbor = atl_llm_cache_new (llm, n_ctx, ATL_DTYPE_F32, error)) == NULL)
         return FALSE;
-      if (!feed (llm, cache, neighbour, ids, ways[w].step, got, error))
+      if (!feed (llm, cache, neighbor, ids, ways[w].step, got, error))
         return FALSE;
       golden_report_result (report, c, backend, ways[w].output, atl_array_rel_l2 (got, expected),
                             tolerance);

@@ -151,12 +151,12 @@ compare_step (
 static void
 compare_best (const GreedyRun *run, const float *logits, guint n_vocab, GreedyResult *result)
 {
-  gboolean normalised = !isnan (run->logsumexp);
-  double shift = normalised ? log_sum_exp (logits, n_vocab) : 0.0;
+  gboolean normalized = !isnan (run->logsumexp);
+  double shift = normalized ? log_sum_exp (logits, n_vocab) : 0.0;
 
   for (guint i = 0; i < run->n_top; i++)
     {
-      double want = run->top_logits[i] - (normalised ? run->logsumexp : 0.0);
+      double want = run->top_logits[i] - (normalized ? run->logsumexp : 0.0);
       double got = logits[run->top_ids[i]] - shift;
       result->max_delta = MAX (result->max_delta, distance (got, want));
     }

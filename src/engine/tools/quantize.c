@@ -173,13 +173,13 @@ print_summary (const char *path, const AtlMix *mix, const AtlRequantSummary *s)
   printf (_ ("%s: %s (weights took %s), %.2f bits a weight\n"), path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
   /* Without a type: FP8, which GGUF lacks, becomes half precision. */
-  if (s->n_requantised > 0 && (mix == NULL || is_float (mix->dtype)))
+  if (s->n_requantized > 0 && (mix == NULL || is_float (mix->dtype)))
     printf (_ ("%u of %u tensors were quantised before: what they lost then does not come back.\n"),
-            s->n_requantised, s->n_tensors);
-  else if (s->n_requantised > 0)
+            s->n_requantized, s->n_tensors);
+  else if (s->n_requantized > 0)
     printf (_ ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
                "original where you can.\n"),
-            s->n_requantised, s->n_tensors);
+            s->n_requantized, s->n_tensors);
   if (s->n_shorter_blocks > 0)
     printf (
         ngettext ("%u tensor has rows that no block of 256 divides: it took a somewhat larger "

@@ -157,7 +157,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   for (guint i = 0; i < ATL_N_DTYPES; i++)
-    if (atl_dtype_info (i)->quantised && i != ATL_DTYPE_Q8_1 && i != ATL_DTYPE_Q8_K)
+    if (atl_dtype_info (i)->quantized && i != ATL_DTYPE_Q8_1 && i != ATL_DTYPE_Q8_K)
       {
         g_autofree char *path = g_strdup_printf ("/quants/dequant/%s", atl_dtype_name (i));
         g_test_add_data_func (path, GUINT_TO_POINTER (i), test_recorded);

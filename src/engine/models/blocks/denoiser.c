@@ -152,8 +152,8 @@ atl_qkv_join (AtlGraph *g, AtlTensor *const *first, AtlTensor *const *second, At
 AtlTensor *
 atl_qkv_attend (AtlGraph *g, AtlTensor *const *qkv, AtlTensor *rope)
 {
-  AtlTensor *q = rope != NULL ? atl_rope (g, qkv[0], rope, ATL_ROPE_NEIGHBOURS) : qkv[0];
-  AtlTensor *k = rope != NULL ? atl_rope (g, qkv[1], rope, ATL_ROPE_NEIGHBOURS) : qkv[1];
+  AtlTensor *q = rope != NULL ? atl_rope (g, qkv[0], rope, ATL_ROPE_NEIGHBORS) : qkv[0];
+  AtlTensor *k = rope != NULL ? atl_rope (g, qkv[1], rope, ATL_ROPE_NEIGHBORS) : qkv[1];
   AtlTensor *y = atl_attention (g, q, k, qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
 
   return atl_reshape_to (g, y, y->dim[0], y->dim[1], y->dim[2] * y->dim[3]);

@@ -55,7 +55,7 @@ typedef struct
 } Call;
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   AtlClipPlace place;
 
@@ -335,7 +335,7 @@ clip_run (gpointer model,
 const AtlComponentClass atl_clip_text_class = {
   .name = "clip-text",
   .origins = (const char *const[]){ "CLIPTextModel", "CLIPTextModelWithProjection", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_text", NULL },
   .lora_places = ATL_LORA_IN_ANY_TEXT,
   .size = sizeof (ClipText),

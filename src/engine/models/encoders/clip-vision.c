@@ -86,7 +86,7 @@ is_author (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   const char *prefix = atl_vision_prefix (cp);
   g_autofree char *name =
@@ -226,7 +226,7 @@ const AtlComponentClass atl_clip_vision_class = {
   .name = "clip-vision",
   .origins = (const char *const[]){ "CLIPVisionModel", "CLIPVisionModelWithProjection",
                                     "LlavaForConditionalGeneration", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_image", NULL },
   .size = sizeof (ClipVision),
   .read = vision_read,

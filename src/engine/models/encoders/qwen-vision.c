@@ -32,7 +32,7 @@
 #define EPS 1e-6f
 #define MAX_BLOCKS 128
 #define FRAMES 2
-#define COLOURS 3
+#define COLORS 3
 #define MAX_GRID 1024
 #define HEAD_DIM 80
 #define FULL_EACH 8
@@ -110,7 +110,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL || is_projector (cp);
 }
@@ -163,7 +163,7 @@ read_patches (QwenVision *m, AtlSource *s)
   gint64 dim[ATL_MAX_DIMS];
   guint n_dims;
 
-  if (atl_source_shape (s, "patch_embed.proj", &n_dims, dim) && n_dims == 5 && dim[1] == COLOURS &&
+  if (atl_source_shape (s, "patch_embed.proj", &n_dims, dim) && n_dims == 5 && dim[1] == COLORS &&
       dim[2] == FRAMES && dim[3] == dim[4])
     {
       m->dim = dim[0];
@@ -171,7 +171,7 @@ read_patches (QwenVision *m, AtlSource *s)
       m->patches.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embed.proj.weight");
       return TRUE;
     }
-  if (!atl_source_shape (s, "v.patch_embd", &n_dims, dim) || n_dims != 4 || dim[1] != COLOURS ||
+  if (!atl_source_shape (s, "v.patch_embd", &n_dims, dim) || n_dims != 4 || dim[1] != COLORS ||
       dim[2] != dim[3])
     return FALSE;
   m->dim = dim[0];
@@ -325,7 +325,7 @@ copy_patch (const QwenVision *m, const AtlArray *image, gint64 row, gint64 colum
 
   for (gint64 y = 0; y < m->patch; y++)
     for (gint64 x = 0; x < m->patch; x++)
-      for (gint64 c = 0; c < COLOURS; c++)
+      for (gint64 c = 0; c < COLORS; c++)
         {
           gint64 at = (c * H + row * m->patch + y) * W + column * m->patch + x;
 
@@ -353,7 +353,7 @@ qwen_vision_run (gpointer model,
     return FALSE;
   h = image->dim[2] / side;
   w = image->dim[3] / side;
-  if (image->dim[0] != 1 || image->dim[1] != COLOURS || h * side != image->dim[2] ||
+  if (image->dim[0] != 1 || image->dim[1] != COLORS || h * side != image->dim[2] ||
       w * side != image->dim[3] || h > MAX_GRID || w > MAX_GRID)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -362,15 +362,15 @@ qwen_vision_run (gpointer model,
       return FALSE;
     }
   n = h * w * cell;
-  size = m->patch * m->patch * COLOURS;
+  size = m->patch * m->patch * COLORS;
   head = m->dim / m->n_heads;
   order = order_cells (h, w, m->window, &window);
   /* The patches stand one below the other, in their order, in both frames. */
   pixels = m->frames[0] != NULL
                ? atl_array_new ("pixels", ATL_DTYPE_F32, 4,
-                                (gint64[]){ 1, n * m->patch, m->patch, COLOURS })
+                                (gint64[]){ 1, n * m->patch, m->patch, COLORS })
                : atl_array_new ("pixels", ATL_DTYPE_F32, 5,
-                                (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLOURS });
+                                (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLORS });
   rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ n, head });
   ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ n, 2 });
   g_ptr_array_add (inputs, pixels);
@@ -412,7 +412,7 @@ qwen_vision_run (gpointer model,
 const AtlComponentClass atl_qwen_vision_class = {
   .name = "qwen-vision",
   .origins = (const char *const[]){ "Qwen2_5_VisionTransformerPretrainedModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_image", NULL },
   .size = sizeof (QwenVision),
   .read = qwen_vision_read,

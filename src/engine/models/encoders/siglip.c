@@ -27,7 +27,7 @@
 #define EPS 1e-6f
 #define HEAD_DIM 64
 #define WIDE_HEAD_DIM 72
-#define COLOURS 3
+#define COLORS 3
 #define MAX_SIDE 4096
 #define MAX_CELLS 16384
 
@@ -53,7 +53,7 @@ typedef struct
 } Siglip;
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   const char *prefix = atl_vision_prefix (cp);
   g_autofree char *name =
@@ -199,12 +199,12 @@ siglip_read (
     }
   l->width = dim[0];
   m->is_free = n_dims == 2;
-  m->patch = m->is_free ? (gint64) floor (sqrt ((double) dim[1] / COLOURS) + 0.5) : dim[2];
+  m->patch = m->is_free ? (gint64) floor (sqrt ((double) dim[1] / COLORS) + 0.5) : dim[2];
   m->patches.w = atl_source_tensor (s, m->is_free ? ATL_USE_LINEAR : ATL_USE_CONV, n_dims, dim,
                                     FALSE, "embeddings.patch_embedding.weight");
   m->patches.b =
       atl_source_tensor (s, ATL_USE_VECTOR, 1, &l->width, TRUE, "embeddings.patch_embedding.bias");
-  if (m->patch < 1 || (m->is_free && m->patch * m->patch * COLOURS != dim[1]))
+  if (m->patch < 1 || (m->is_free && m->patch * m->patch * COLORS != dim[1]))
     atl_weights_fail (s->weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
   m->positions = atl_source_tensor (s, ATL_USE_VECTOR, 2, (gint64[]){ -1, l->width }, FALSE,
                                     "embeddings.position_embedding.weight");
@@ -351,14 +351,13 @@ static AtlArray *
 cut_patches (const Siglip *m, const AtlArray *image, gint64 h, gint64 w)
 {
   gint64 P = m->patch, H = image->dim[2], W = image->dim[3];
-  AtlArray *out =
-      atl_array_new ("image", ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, P * P * COLOURS });
+  AtlArray *out = atl_array_new ("image", ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, P * P * COLORS });
   float *to = atl_array_f32 (out);
 
   for (gint64 k = 0; k < h * w; k++)
     for (gint64 y = 0; y < P; y++)
       for (gint64 x = 0; x < P; x++)
-        for (gint64 c = 0; c < COLOURS; c++)
+        for (gint64 c = 0; c < COLORS; c++)
           *to++ = atl_array_f32 (image)[(c * H + k / w * P + y) * W + k % w * P + x];
   return out;
 }
@@ -380,7 +379,7 @@ siglip_run (gpointer model,
     return FALSE;
   h = image->dim[2] / m->patch;
   w = image->dim[3] / m->patch;
-  if (image->dim[1] != COLOURS || h < 1 || w < 1 || image->dim[2] > MAX_SIDE ||
+  if (image->dim[1] != COLORS || h < 1 || w < 1 || image->dim[2] > MAX_SIDE ||
       image->dim[3] > MAX_SIDE ||
       (m->is_free ? image->dim[0] != 1 || h * w > MAX_CELLS || h * m->patch != image->dim[2] ||
                         w * m->patch != image->dim[3]
@@ -417,7 +416,7 @@ const AtlComponentClass atl_siglip_class = {
   .name = "siglip",
   .origins = (const char *const[]){ "SiglipVisionModel", "Siglip2VisionModel",
                                     "Gemma3ForConditionalGeneration", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_image", NULL },
   .size = sizeof (Siglip),
   .read = siglip_read,

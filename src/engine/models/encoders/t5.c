@@ -104,7 +104,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return is_author (cp) || find_prefix (cp) != NULL;
 }
@@ -333,7 +333,7 @@ t5_run (gpointer model,
 const AtlComponentClass atl_t5_class = {
   .name = "t5",
   .origins = (const char *const[]){ "UMT5EncoderModel", "T5EncoderModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_text", NULL },
   .size = sizeof (T5),
   .lora_places = ATL_LORA_IN_ANY_TEXT,

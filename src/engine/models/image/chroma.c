@@ -66,7 +66,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL;
 }
@@ -322,7 +322,7 @@ chroma_run (gpointer model,
 const AtlComponentClass atl_chroma_class = {
   .name = "chroma",
   .origins = (const char *const[]){ "ChromaTransformer2DModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Chroma),

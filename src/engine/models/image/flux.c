@@ -54,7 +54,7 @@ find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean is_author;
 
@@ -201,7 +201,7 @@ flux_run (gpointer model,
 const AtlComponentClass atl_flux_class = {
   .name = "flux",
   .origins = (const char *const[]){ "FluxTransformer2DModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Flux),

@@ -114,7 +114,7 @@ find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean is_author;
 
@@ -350,7 +350,7 @@ flux2_run (gpointer model,
 const AtlComponentClass atl_flux2_class = {
   .name = "flux2",
   .origins = (const char *const[]){ "Flux2Transformer2DModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Flux2),

@@ -48,7 +48,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL;
 }
@@ -385,7 +385,7 @@ hidream_run (gpointer model,
 const AtlComponentClass atl_hidream_class = {
   .name = "hidream",
   .origins = (const char *const[]){ "HiDreamImageTransformer2DModel", "hidream", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (HiDream),

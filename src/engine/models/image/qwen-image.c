@@ -81,7 +81,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL;
 }
@@ -364,7 +364,7 @@ qwen_run (gpointer model,
 const AtlComponentClass atl_qwen_image_class = {
   .name = "qwen-image",
   .origins = (const char *const[]){ "QwenImageTransformer2DModel", "qwen_image", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Qwen),

@@ -58,7 +58,7 @@ ldm_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return ldm_prefix (cp) != NULL ||
          (atl_checkpoint_find (cp, "down_blocks.0.resnets.0.time_emb_proj.weight") != NULL &&
@@ -358,7 +358,7 @@ unet_run (gpointer model,
 const AtlComponentClass atl_sd_unet_class = {
   .name = "sd-unet",
   .origins = (const char *const[]){ "UNet2DConditionModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "forward", NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Unet),

@@ -83,7 +83,7 @@ find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean is_author;
 
@@ -472,7 +472,7 @@ sd3_run (gpointer model,
 const AtlComponentClass atl_sd3_class = {
   .name = "sd3",
   .origins = (const char *const[]){ "SD3Transformer2DModel", "sd3", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Sd3),

@@ -75,7 +75,7 @@ find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean is_author;
 
@@ -114,8 +114,8 @@ attend (AtlGraph *g, const ZImage *m, const ZImageBlock *b, AtlTensor *x, AtlTen
   atl_apply_multi (g, x, 3, (const AtlAffine[]){ b->q, b->k, b->v }, qkv);
   for (guint i = 0; i < 3; i++)
     qkv[i] = atl_reshape_to (g, qkv[i], T, heads[i], m->head_dim);
-  qkv[0] = atl_rope (g, zimage_rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBOURS);
-  qkv[1] = atl_rope (g, zimage_rms (g, m, qkv[1], &b->norm_k), rope, ATL_ROPE_NEIGHBOURS);
+  qkv[0] = atl_rope (g, zimage_rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBORS);
+  qkv[1] = atl_rope (g, zimage_rms (g, m, qkv[1], &b->norm_k), rope, ATL_ROPE_NEIGHBORS);
   x = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
   return atl_apply (g, atl_reshape_to (g, x, T, m->dim), &b->out);
 }
@@ -413,7 +413,7 @@ zimage_run (gpointer model,
 const AtlComponentClass atl_zimage_class = {
   .name = "zimage",
   .origins = (const char *const[]){ "ZImageTransformer2DModel", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (ZImage),

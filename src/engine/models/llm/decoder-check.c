@@ -76,7 +76,7 @@ check_vectors (const AtlDecoder *self, const AtlCheckpoint *cp, GError **error)
     {
       const AtlWeight *w = atl_weights_get (self->weights, i);
 
-      if (w->use == ATL_USE_VECTOR && atl_dtype_info (w->dtype)->quantised)
+      if (w->use == ATL_USE_VECTOR && atl_dtype_info (w->dtype)->quantized)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                        _ ("%s: the tensor “%s” has the type %s, which cannot be used here"),

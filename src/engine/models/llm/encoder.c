@@ -415,7 +415,7 @@ encoder_run (gpointer model,
 
 /* Only what has GGUF's names by now: engine/convert gives them to everything else. */
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return atl_checkpoint_find (cp, "token_embd.weight") != NULL &&
          atl_checkpoint_find (cp, "blk.0.attn_q.weight") != NULL;
@@ -428,7 +428,7 @@ const AtlComponentClass atl_llm_encoder_class = {
                              "Qwen3Model", "Mistral3ForConditionalGeneration", "MistralModel",
                              "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel", "LlamaModel",
                              "llama", "qwen2", "qwen2vl", "qwen3", "mistral3", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "encode_text", NULL },
   .load = encoder_load,
   .run = encoder_run,

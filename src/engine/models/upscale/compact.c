@@ -24,11 +24,11 @@ typedef struct
   guint n_convs;
   AtlAffine conv[MAX_LAYERS];
   AtlWeight *slope[MAX_LAYERS]; /* behind all convolutions but the last */
-  gint64 colours, scale;
+  gint64 colors, scale;
 } Compact;
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   AtlNameMap map;
 
@@ -56,13 +56,13 @@ read_weights (Compact *m, AtlSource *s)
       atl_weights_fail (m->net.weights, _ ("%s holds no compact enlarger"), file);
       return;
     }
-  m->colours = m->conv[0].w->dim[1];
+  m->colors = m->conv[0].w->dim[1];
   m->scale = 1;
-  while (m->colours * m->scale * m->scale < n && m->scale < MAX_SCALE)
+  while (m->colors * m->scale * m->scale < n && m->scale < MAX_SCALE)
     m->scale++;
-  if (m->colours * m->scale * m->scale != n || m->slope[m->n_convs - 1] != NULL)
+  if (m->colors * m->scale * m->scale != n || m->slope[m->n_convs - 1] != NULL)
     atl_weights_fail (m->net.weights, _ ("%s: %d channels are no squares of %d colours"), file,
-                      (int) n, (int) m->colours);
+                      (int) n, (int) m->colors);
   for (guint i = 0; i + 1 < m->n_convs; i++)
     if (m->slope[i] == NULL)
       atl_weights_fail (m->net.weights, _ ("%s: the slopes behind layer %u are missing"), file, i);
@@ -103,8 +103,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
       if (m->slope[i] != NULL)
         x = prelu (g, x, m->slope[i]);
     }
-  x = atl_permute_to (g, atl_reshape_to (g, x, H, W, m->colours, s, s), 2, 0, 3, 1, 4);
-  x = atl_reshape_to (g, x, 1, m->colours, H * s, W * s);
+  x = atl_permute_to (g, atl_reshape_to (g, x, H, W, m->colors, s, s), 2, 0, 3, 1, 4);
+  x = atl_reshape_to (g, x, 1, m->colors, H * s, W * s);
   in = atl_permute_to (g, atl_upsample (g, in, 1, H * s, W * s), 0, 3, 1, 2);
   atl_graph_output (g, atl_add (g, x, in), "image");
 }
@@ -118,7 +118,7 @@ compact_run (gpointer model,
 {
   Compact *m = model;
   gint64 height, width;
-  AtlArray *pixels = atl_upscale_pixels (request, m->colours, 1, &height, &width, error);
+  AtlArray *pixels = atl_upscale_pixels (request, m->colors, 1, &height, &width, error);
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
 
   if (pixels == NULL)
@@ -131,7 +131,7 @@ compact_run (gpointer model,
 const AtlComponentClass atl_compact_class = {
   .name = "compact",
   .origins = (const char *const[]){ "SRVGGNetCompact", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "upscale", NULL },
   .size = sizeof (Compact),
   .read = compact_read,

@@ -36,13 +36,13 @@ typedef struct
 {
   AtlNetwork net;
   AtlEsrganLayout layout;
-  gint64 colours, fold;
+  gint64 colors, fold;
   AtlAffine first, body, up[MAX_UPS], hr, last;
   Unit (*blocks)[N_UNITS]; /* (owned) [n_blocks] */
 } Esrgan;
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   AtlEsrganLayout layout;
 
@@ -78,14 +78,14 @@ read_weights (Esrgan *m, AtlSource *s)
   if (m->first.w == NULL || m->last.w == NULL)
     return;
   channels = m->first.w->dim[1];
-  m->colours = m->last.w->dim[0];
+  m->colors = m->last.w->dim[0];
   m->fold = 1;
-  while (m->colours * m->fold * m->fold < channels && m->fold < 8)
+  while (m->colors * m->fold * m->fold < channels && m->fold < 8)
     m->fold++;
-  if (m->colours * m->fold * m->fold != channels)
+  if (m->colors * m->fold * m->fold != channels)
     atl_weights_fail (m->net.weights, _ ("%s: %d channels are no squares of %d colours"),
                       atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)), (int) channels,
-                      (int) m->colours);
+                      (int) m->colors);
 }
 
 static gboolean
@@ -187,7 +187,7 @@ esrgan_run (gpointer model,
   Esrgan *m = model;
   Call call = { .m = m };
   AtlArray *pixels =
-      atl_upscale_pixels (request, m->colours, m->fold, &call.height, &call.width, error);
+      atl_upscale_pixels (request, m->colors, m->fold, &call.height, &call.width, error);
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
   g_autofree char *key = NULL;
 
@@ -201,7 +201,7 @@ esrgan_run (gpointer model,
 const AtlComponentClass atl_esrgan_class = {
   .name = "esrgan",
   .origins = (const char *const[]){ "RRDBNet", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "upscale", NULL },
   .size = sizeof (Esrgan),
   .read = esrgan_read,

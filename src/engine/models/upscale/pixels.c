@@ -34,7 +34,7 @@ fill_up (const AtlArray *x, gint64 f, GError **error)
 
 AtlArray *
 atl_upscale_pixels (const AtlRequest *request,
-                    gint64 colours,
+                    gint64 colors,
                     gint64 fold,
                     gint64 *height,
                     gint64 *width,
@@ -44,10 +44,10 @@ atl_upscale_pixels (const AtlRequest *request,
 
   if (x == NULL)
     return NULL;
-  if (x->dim[0] != 1 || x->dim[1] != colours)
+  if (x->dim[0] != 1 || x->dim[1] != colors)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("This network enlarges one picture of %d colours at a time"), (int) colours);
+                   _ ("This network enlarges one picture of %d colours at a time"), (int) colors);
       return NULL;
     }
   *height = x->dim[2];

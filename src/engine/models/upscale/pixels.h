@@ -9,7 +9,7 @@ G_BEGIN_DECLS
  * sides are multiples of `fold`; the caller's. height and width (out): as it came. NULL with
  * ATL_ERROR_INVALID for another number of colours. */
 AtlArray *atl_upscale_pixels (const AtlRequest *request,
-                              gint64 colours,
+                              gint64 colors,
                               gint64 fold,
                               gint64 *height,
                               gint64 *width,

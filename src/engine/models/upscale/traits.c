@@ -25,8 +25,8 @@ esrgan_traits (const AtlEsrganLayout *layout, const AtlSource *s, AtlUpscaleTrai
   gint64 in = side (s, "conv_first", 1), area = (gint64) 1 << (2 * layout->n_ups), wide;
 
   t->kind = "ESRGAN";
-  t->colours = (guint) side (s, "conv_last", 0);
-  t->fold = t->colours > 0 ? (guint) lround (sqrt ((double) in / t->colours)) : 0;
+  t->colors = (guint) side (s, "conv_last", 0);
+  t->fold = t->colors > 0 ? (guint) lround (sqrt ((double) in / t->colors)) : 0;
   if (t->fold < 1)
     return;
   t->scale = (1u << layout->n_ups) / t->fold;
@@ -42,7 +42,7 @@ compact_traits (const AtlSource *s, AtlUpscaleTraits *t)
 
   t->kind = "Compact";
   t->fold = 1;
-  t->colours = (guint) side (s, "body.0", 1);
+  t->colors = (guint) side (s, "body.0", 1);
   for (guint i = 0; i < 256; i++)
     {
       g_autofree char *name = g_strdup_printf ("body.%u", 2 * i);
@@ -51,7 +51,7 @@ compact_traits (const AtlSource *s, AtlUpscaleTraits *t)
       if (out == 0)
         break;
       widest = MAX (widest, out);
-      t->scale = t->colours > 0 ? (guint) lround (sqrt ((double) out / t->colours)) : 0;
+      t->scale = t->colors > 0 ? (guint) lround (sqrt ((double) out / t->colors)) : 0;
     }
   t->wide_bytes = (gint64) sizeof (float) * (5 * widest);
 }
@@ -71,7 +71,7 @@ atl_upscale_traits (const AtlCheckpoint *cp, AtlUpscaleTraits *traits, GError **
   else if ((s.prefix = atl_compact_prefix (cp, &s.map)) != NULL)
     compact_traits (&s, traits);
   atl_weights_free (s.weights);
-  if (traits->scale >= 1 && traits->colours >= 1)
+  if (traits->scale >= 1 && traits->colors >= 1)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                _ ("%s is no enlarger that is known here; those of the ESRGAN family can be used"),

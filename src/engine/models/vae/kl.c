@@ -81,7 +81,7 @@ find_prefix (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL;
 }
@@ -345,7 +345,7 @@ vae_run (gpointer model,
 const AtlComponentClass atl_vae_kl_class = {
   .name = "vae-kl",
   .origins = (const char *const[]){ "AutoencoderKL", "AutoencoderKLFlux2", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
   .size = sizeof (Vae),
   .read = vae_read,

@@ -93,7 +93,7 @@ find_halves (const AtlCheckpoint *cp, gboolean *encoder, gboolean *decoder, AtlN
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean encoder, decoder;
   AtlNameMap map;
@@ -242,7 +242,7 @@ tae_run (gpointer model,
 const AtlComponentClass atl_tae_class = {
   .name = "tae",
   .origins = (const char *const[]){ "AutoencoderTiny", "TAEF2", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "vae_decode", "vae_encode", NULL },
   .size = sizeof (Tae),
   .read = tae_read,

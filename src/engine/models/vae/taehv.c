@@ -30,7 +30,7 @@
 
 #define N_STAGES 3
 #define N_MEM 3
-#define COLOURS 3
+#define COLORS 3
 #define MAX_FRAMES 16 /* of one stage */
 #define FACTOR 8      /* of the sides, beside squares of pixels */
 
@@ -83,7 +83,7 @@ has_decoder (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return has_encoder (cp) || has_decoder (cp);
 }
@@ -94,9 +94,9 @@ patch_of (Taehv *m, gint64 c)
 {
   gint64 patch = 1;
 
-  while (COLOURS * patch * patch < c && patch < 16)
+  while (COLORS * patch * patch < c && patch < 16)
     patch++;
-  if (COLOURS * patch * patch != c)
+  if (COLORS * patch * patch != c)
     atl_weights_fail (m->net.weights, _ ("%d channels are no patches of colours"), (int) c);
   return patch;
 }
@@ -153,7 +153,7 @@ taehv_read (
     read_half (m, &m->encoder, s, "encoder");
   if (has_decoder (cp))
     read_half (m, &m->decoder, s, "decoder");
-  if (!recognises (cp))
+  if (!recognizes (cp))
     atl_weights_fail (m->net.weights, _ ("%s holds no tiny autoencoder"), atl_checkpoint_name (cp));
   return TRUE;
 }
@@ -201,8 +201,8 @@ shuffle_pixels (AtlGraph *g, AtlTensor *x, gint64 p)
 {
   gint64 F = x->dim[1], H = x->dim[2], W = x->dim[3];
 
-  x = atl_permute_to (g, atl_reshape_to (g, x, F * H, W, COLOURS, p, p), 2, 0, 3, 1, 4);
-  return atl_reshape_to (g, x, 1, COLOURS, F, H * p, W * p);
+  x = atl_permute_to (g, atl_reshape_to (g, x, F * H, W, COLORS, p, p), 2, 0, 3, 1, 4);
+  return atl_reshape_to (g, x, 1, COLORS, F, H * p, W * p);
 }
 
 static void
@@ -256,7 +256,7 @@ fold_pixels (const Half *h, const AtlArray *x, GError **error)
   gint64 F = x->dim[2], H = x->dim[3], W = x->dim[4], p = h->patch;
   gint64 n = (F + h->frames - 1) / h->frames * h->frames;
   AtlArray *out = atl_array_try_new ("pixels", ATL_DTYPE_F32, 5,
-                                     (gint64[]){ 1, n, H / p, W / p, COLOURS * p * p }, error);
+                                     (gint64[]){ 1, n, H / p, W / p, COLORS * p * p }, error);
   float *to;
 
   if (out == NULL)
@@ -265,7 +265,7 @@ fold_pixels (const Half *h, const AtlArray *x, GError **error)
   for (gint64 f = 0; f < n; f++)
     for (gint64 y = 0; y < H / p; y++)
       for (gint64 k = 0; k < W / p; k++)
-        for (gint64 c = 0; c < COLOURS * p * p; c++)
+        for (gint64 c = 0; c < COLORS * p * p; c++)
           {
             gint64 row = y * p + c % (p * p) / p, column = k * p + c % p;
             gint64 frame = c / (p * p) * F + MIN (f, F - 1);
@@ -293,14 +293,14 @@ taehv_run (gpointer model,
   if (x == NULL)
     return FALSE;
   step = FACTOR * h->patch;
-  if (x->dim[0] != 1 || x->dim[1] != (encode ? COLOURS : h->conv_in.w->dim[1]) ||
+  if (x->dim[0] != 1 || x->dim[1] != (encode ? COLORS : h->conv_in.w->dim[1]) ||
       (encode && (x->dim[3] % step != 0 || x->dim[4] % step != 0)))
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_INVALID,
           _ ("The picture or latent does not fit this tiny autoencoder: %d channels, sides "
              "of pictures a multiple of %d"),
-          (int) (encode ? COLOURS : h->conv_in.w->dim[1]), (int) step);
+          (int) (encode ? COLORS : h->conv_in.w->dim[1]), (int) step);
       return FALSE;
     }
   if (encode)
@@ -321,7 +321,7 @@ taehv_run (gpointer model,
 const AtlComponentClass atl_taehv_class = {
   .name = "taehv",
   .origins = (const char *const[]){ "TAEHV", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "vae_decode", "vae_encode", NULL },
   .size = sizeof (Taehv),
   .read = taehv_read,

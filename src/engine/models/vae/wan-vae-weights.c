@@ -151,9 +151,9 @@ patch_side (AtlSource *s, gint64 channels)
 {
   gint64 side = 1;
 
-  while (COLOURS * side * side < channels && side < 16)
+  while (COLORS * side * side < channels && side < 16)
     side++;
-  if (channels > 0 && COLOURS * side * side != channels)
+  if (channels > 0 && COLORS * side * side != channels)
     atl_weights_fail (s->weights, _ ("%d channels are no patches of colours"), (int) channels);
   return side;
 }

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 #define MAX_STAGES 40
 #define MAX_LEVELS 8
 #define MAX_GROUP 64
-#define COLOURS 3
+#define COLORS 3
 
 typedef struct
 {

@@ -58,7 +58,7 @@ is_below (const AtlCheckpoint *cp, const char *prefix)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   return (is_diffusers (cp) && atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL) ||
          is_below (cp, "") || is_below (cp, WHOLE);
@@ -268,7 +268,7 @@ vae_run (gpointer model,
                    x->dim[2]);
       return FALSE;
     }
-  if (encode && (x->dim[1] != COLOURS || x->dim[3] % space_factor (&m->encoder) != 0 ||
+  if (encode && (x->dim[1] != COLORS || x->dim[3] % space_factor (&m->encoder) != 0 ||
                  x->dim[4] % space_factor (&m->encoder) != 0))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -286,7 +286,7 @@ vae_run (gpointer model,
 const AtlComponentClass atl_vae_wan_class = {
   .name = "vae-wan",
   .origins = (const char *const[]){ "AutoencoderKLWan", "AutoencoderKLQwenImage", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
   .size = sizeof (WanVae),
   .read = vae_read,

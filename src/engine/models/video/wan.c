@@ -57,7 +57,7 @@ find_prefix (const AtlCheckpoint *cp, gboolean *diffusers)
 }
 
 static gboolean
-recognises (const AtlCheckpoint *cp)
+recognizes (const AtlCheckpoint *cp)
 {
   gboolean diffusers;
 
@@ -128,8 +128,8 @@ self_attention (Pass *p, const WanAttention *a, AtlTensor *x)
   AtlTensor *qkv[3];
 
   atl_linear_multi (g, x, 3, w, b, qkv);
-  AtlTensor *q = atl_rope (g, heads (p, rms (p, qkv[0], &a->norm_q)), p->rope, ATL_ROPE_NEIGHBOURS);
-  AtlTensor *k = atl_rope (g, heads (p, rms (p, qkv[1], &a->norm_k)), p->rope, ATL_ROPE_NEIGHBOURS);
+  AtlTensor *q = atl_rope (g, heads (p, rms (p, qkv[0], &a->norm_q)), p->rope, ATL_ROPE_NEIGHBORS);
+  AtlTensor *k = atl_rope (g, heads (p, rms (p, qkv[1], &a->norm_k)), p->rope, ATL_ROPE_NEIGHBORS);
 
   x = atl_attention (g, q, k, heads (p, qkv[2]), NULL, NULL, NULL, 0.0f, 0.0f);
   return atl_apply (g, merge (p, x), &a->o);
@@ -438,7 +438,7 @@ const AtlComponentClass atl_wan_class = {
   .name = "wan",
   .origins =
       (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
-  .recognises = recognises,
+  .recognizes = recognizes,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Wan),

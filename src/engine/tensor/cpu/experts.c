@@ -18,12 +18,12 @@ typedef struct
 } Experts;
 
 static void
-quantise_slot (gconstpointer args, guint chunk, guint worker)
+quantize_slot (gconstpointer args, guint chunk, guint worker)
 {
   const Experts *e = args;
-  AtlQuantRows rows = e->p.quantised;
+  AtlQuantRows rows = e->p.quantized;
 
-  e->p.kernels->quantise_row (e->p.x + e->slots[chunk] / e->slots_per_row * e->p.x_stride,
+  e->p.kernels->quantize_row (e->p.x + e->slots[chunk] / e->slots_per_row * e->p.x_stride,
                               e->p.n_in, chunk, &rows);
 }
 
@@ -38,7 +38,7 @@ expert_group (const Experts *e,
               float *out,
               float *second)
 {
-  if (atl_source_is_quantised (&p->source[0]))
+  if (atl_source_is_quantized (&p->source[0]))
     {
       atl_product_few (p, group, s, n, out, second);
       return;
@@ -188,7 +188,7 @@ atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node)
   const gint64 n_slots = atl_tensor_n_elems (node->src[ATL_EXPERT_IDS]);
   gsize bytes = atl_product_quant_bytes (n_slots, n_in);
 
-  if (!atl_dtype_info (w->dtype)->quantised)
+  if (!atl_dtype_info (w->dtype)->quantized)
     bytes = gather_scratch (cpu, n_slots, n_in, w->dim[1]);
   return table_bytes (n_slots, w->dim[0]) + bytes;
 }
@@ -277,9 +277,9 @@ atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
       run_tiles (run, &e, room);
       return TRUE;
     }
-  p->quantised = atl_product_quant_rows (n_slots, p->n_in, room);
-  if (atl_source_is_quantised (&p->source[0]))
-    atl_pool_run (run->pool, n_slots, quantise_slot, &e);
+  p->quantized = atl_product_quant_rows (n_slots, p->n_in, room);
+  if (atl_source_is_quantized (&p->source[0]))
+    atl_pool_run (run->pool, n_slots, quantize_slot, &e);
   e.n_groups = atl_product_count_groups (p);
   /* An even number: a single row is faster with two groups at a time. */
   p->groups_per_chunk = MAX (2, e.n_groups / (4 * (gint64) run->cpu->n_threads) / 2 * 2);

@@ -37,7 +37,7 @@ ask_for_part (gconstpointer from, gsize bytes, gsize i, gsize n)
 #define ATL_DOT_NAME(x) ATL_SIMD_NAME (x)
 #endif
 
-void ATL_DOT_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
+void ATL_DOT_NAME (atl_quantize_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
 void ATL_DOT_NAME (atl_packed_dot) (AtlDType dtype,
                                     const guint8 *group,
                                     const AtlQuantRows *x,
@@ -130,7 +130,7 @@ void ATL_SIMD_NAME (atl_recur) (const AtlRecurStep *step);
 void ATL_SIMD_NAME (atl_column_sums) (const float *x, gint64 n_rows, gint64 n, float *sums);
 void ATL_SIMD_NAME (atl_column_squares) (
     const float *x, gint64 n_rows, gint64 n, const float *mean, float *sums);
-gboolean ATL_SIMD_NAME (atl_normalise_columns) (AtlAct act,
+gboolean ATL_SIMD_NAME (atl_normalize_columns) (AtlAct act,
                                                 const float *x,
                                                 gint64 n_rows,
                                                 gint64 n,

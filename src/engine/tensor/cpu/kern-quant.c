@@ -130,7 +130,7 @@ vi_sum (vi v)
 }
 
 void
-ATL_DOT_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
+ATL_DOT_NAME (atl_quantize_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
 {
   vf check = vf_set1 (0.0f);
 
@@ -514,7 +514,7 @@ ATL_DOT_NAME (atl_packed_dot_two) (
 void
 atl_cpu_dots_avx2_vnni (AtlCpuKernels *kernels)
 {
-  kernels->quantise_row = ATL_DOT_NAME (atl_quantise_row);
+  kernels->quantize_row = ATL_DOT_NAME (atl_quantize_row);
   kernels->packed_dot = ATL_DOT_NAME (atl_packed_dot);
   kernels->packed_dot_two = ATL_DOT_NAME (atl_packed_dot_two);
 }

@@ -406,7 +406,7 @@ columns_loop (AtlAct act,
 }
 
 gboolean
-ATL_SIMD_NAME (atl_normalise_columns) (AtlAct act,
+ATL_SIMD_NAME (atl_normalize_columns) (AtlAct act,
                                        const float *x,
                                        gint64 n_rows,
                                        gint64 n,

@@ -2,7 +2,7 @@
 #include "engine/tensor/cpu/kern-private.h"
 
 const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
-  .quantise_row = ATL_SIMD_NAME (atl_quantise_row),
+  .quantize_row = ATL_SIMD_NAME (atl_quantize_row),
   .packed_dot = ATL_SIMD_NAME (atl_packed_dot),
   .packed_dot_two = ATL_SIMD_NAME (atl_packed_dot_two),
   .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
@@ -34,5 +34,5 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .write_sums = ATL_SIMD_NAME (atl_write_sums),
   .column_sums = ATL_SIMD_NAME (atl_column_sums),
   .column_squares = ATL_SIMD_NAME (atl_column_squares),
-  .normalise_columns = ATL_SIMD_NAME (atl_normalise_columns),
+  .normalize_columns = ATL_SIMD_NAME (atl_normalize_columns),
 };

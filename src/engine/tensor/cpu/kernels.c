@@ -48,7 +48,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 
       /* Without VNNI the products of bytes are those of AVX2. */
       exact_plain_avx512 = atl_cpu_kernels_avx512;
-      exact_plain_avx512.quantise_row = atl_cpu_kernels_avx2.quantise_row;
+      exact_plain_avx512.quantize_row = atl_cpu_kernels_avx2.quantize_row;
       exact_plain_avx512.packed_dot = atl_cpu_kernels_avx2.packed_dot;
       exact_plain_avx512.packed_dot_two = atl_cpu_kernels_avx2.packed_dot_two;
       exact_plain_avx512.fast_rows = atl_cpu_kernels_avx2.fast_rows;

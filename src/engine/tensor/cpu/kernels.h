@@ -242,7 +242,7 @@ typedef struct
   /* --- products of few rows --- */
 
   /* Row `row` of `out` from n_in floats (a multiple of 32). */
-  void (*quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
+  void (*quantize_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
   /* out[t][r] = packed row r of the group at `group` . activation row first + t, for t < n_rows. */
   void (*packed_dot) (AtlDType dtype,
                       const guint8 *group,
@@ -443,7 +443,7 @@ typedef struct
    * + shift). */
   void (*column_sums) (const float *x, gint64 n_rows, gint64 n, float *sums);
   void (*column_squares) (const float *x, gint64 n_rows, gint64 n, const float *mean, float *sums);
-  gboolean (*normalise_columns) (AtlAct act,
+  gboolean (*normalize_columns) (AtlAct act,
                                  const float *x,
                                  gint64 n_rows,
                                  gint64 n,

@@ -144,7 +144,7 @@ run_few (AtlCpuRun *run, AtlProduct *p)
   const gint64 threads = run->cpu->n_threads;
   gsize group_bytes = 0;
 
-  atl_product_quantise (run, p);
+  atl_product_quantize (run, p);
   for (guint i = 0; i < p->n_sources; i++)
     {
       const AtlSource *s = &p->source[i];
@@ -212,7 +212,7 @@ atl_fast_linear (AtlCpuRun *run, const AtlNode *node)
     }
   if (atl_product_is_few (&p, run->cpu->exact, p.n))
     {
-      p.quantised = atl_product_quant_rows (p.n, p.n_in, run->scratch);
+      p.quantized = atl_product_quant_rows (p.n, p.n_in, run->scratch);
       run_few (run, &p);
     }
   else

@@ -417,7 +417,7 @@ static AtlCpuTiles
 choose_tiles (const AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
-  gboolean quantised = k->quant_tiles != NULL;
+  gboolean quantized = k->quant_tiles != NULL;
   gboolean in_bytes =
       k->byte_tiles != NULL && p->n >= ATL_PROMPT_MIN_ROWS && p->n_in >= ATL_PROMPT_MIN_WIDTH;
   gboolean is_bf16 = k->tile_bf16 != NULL;
@@ -427,14 +427,14 @@ choose_tiles (const AtlProduct *p)
     {
       const AtlDType dtype = p->source[i].dtype;
 
-      quantised = quantised && atl_source_is_quantised (&p->source[i]);
+      quantized = quantized && atl_source_is_quantized (&p->source[i]);
       in_bytes = in_bytes && (k->byte_tiles->takes == NULL || k->byte_tiles->takes (dtype));
       in_words = in_words && p->source[i].kind == ATL_SOURCE_PLAIN && dtype != ATL_DTYPE_F32;
       is_bf16 =
           is_bf16 && p->source[i].kind == ATL_SOURCE_PLAIN &&
           (dtype == ATL_DTYPE_BF16 || dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E5M2);
     }
-  if (quantised)
+  if (quantized)
     return in_bytes ? *k->byte_tiles : *k->quant_tiles;
   if (in_words)
     return *k->plain_tiles;

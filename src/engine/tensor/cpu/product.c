@@ -117,29 +117,29 @@ atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory)
 }
 
 static void
-quantise_chunk (gconstpointer args, guint chunk, guint worker)
+quantize_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const AtlProduct *p = args;
-  AtlQuantRows rows = p->quantised;
+  AtlQuantRows rows = p->quantized;
 
-  p->kernels->quantise_row (p->x + chunk * p->x_stride, p->n_in, chunk, &rows);
+  p->kernels->quantize_row (p->x + chunk * p->x_stride, p->n_in, chunk, &rows);
 }
 
 void
-atl_product_quantise (AtlCpuRun *run, const AtlProduct *p)
+atl_product_quantize (AtlCpuRun *run, const AtlProduct *p)
 {
   gboolean needed = FALSE;
 
   for (guint i = 0; i < p->n_sources; i++)
-    needed |= atl_source_is_quantised (&p->source[i]);
+    needed |= atl_source_is_quantized (&p->source[i]);
   if (!needed)
     return;
   /* One row takes a microsecond or two: less than waking others. */
   if (p->n * p->n_in < 32768)
     for (gint64 i = 0; i < p->n; i++)
-      quantise_chunk (p, (guint) i, 0);
+      quantize_chunk (p, (guint) i, 0);
   else
-    atl_pool_run (run->pool, p->n, quantise_chunk, p);
+    atl_pool_run (run->pool, p->n, quantize_chunk, p);
 }
 
 static guint
@@ -197,7 +197,7 @@ file_dot (const AtlProduct *p, const AtlSource *s, gint64 group, gint64 first, g
 
   atl_pack_group (s->dtype, s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride, s->stride,
                   (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS), p->n_in, packed);
-  p->kernels->packed_dot (s->dtype, packed, &p->quantised, first, n, out);
+  p->kernels->packed_dot (s->dtype, packed, &p->quantized, first, n, out);
 }
 
 static void
@@ -206,7 +206,7 @@ source_dot (
 {
   if (s->kind == ATL_SOURCE_PACKED)
     {
-      p->kernels->packed_dot (s->dtype, s->data + (gsize) group * s->stride, &p->quantised, first,
+      p->kernels->packed_dot (s->dtype, s->data + (gsize) group * s->stride, &p->quantized, first,
                               n, out);
       return;
     }
@@ -238,7 +238,7 @@ two_dots (const AtlProduct *p,
         return FALSE;
       data[i] = source[i]->data + (gsize) group[i] * source[i]->stride;
     }
-  p->kernels->packed_dot_two (source[0]->dtype, data, &p->quantised, row, out);
+  p->kernels->packed_dot_two (source[0]->dtype, data, &p->quantized, row, out);
   return TRUE;
 }
 

@@ -37,7 +37,7 @@ typedef struct
 typedef struct
 {
   const AtlCpuKernels *kernels;
-  AtlQuantRows quantised; /* of x; when there are packed sources, or such from a file */
+  AtlQuantRows quantized; /* of x; when there are packed sources, or such from a file */
   const float *x;
   gint64 x_stride, n, n_in;
   AtlSource source[3];
@@ -59,7 +59,7 @@ AtlSource atl_product_source (
 
 /* Whether products with it take rounded activations. */
 static inline gboolean
-atl_source_is_quantised (const AtlSource *self)
+atl_source_is_quantized (const AtlSource *self)
 {
   return self->kind == ATL_SOURCE_PACKED || self->kind == ATL_SOURCE_FILE;
 }
@@ -85,8 +85,8 @@ guint atl_product_tile_rows (const AtlCpuKernels *kernels, gboolean exact);
 gsize atl_product_quant_bytes (gint64 n, gint64 n_in);
 AtlQuantRows atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);
 
-/* Rounds all rows of p->x into p->quantised, in parallel when there are many. */
-void atl_product_quantise (AtlCpuRun *run, const AtlProduct *p);
+/* Rounds all rows of p->x into p->quantized, in parallel when there are many. */
+void atl_product_quantize (AtlCpuRun *run, const AtlProduct *p);
 
 /* out[t][16] = the finished outputs of a group for rows [first, first + n), n <=
  * ATL_PRODUCT_ROWS: bias,

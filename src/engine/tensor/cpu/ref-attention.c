@@ -44,8 +44,8 @@ rope_chunk (gconstpointer args, guint chunk, guint worker)
       x = r->x + at;
       for (gint64 i = 0; i < half; i++)
         {
-          gint64 a = p->pairing == ATL_ROPE_NEIGHBOURS ? 2 * i : i;
-          gint64 b = p->pairing == ATL_ROPE_NEIGHBOURS ? 2 * i + 1 : i + half;
+          gint64 a = p->pairing == ATL_ROPE_NEIGHBORS ? 2 * i : i;
+          gint64 b = p->pairing == ATL_ROPE_NEIGHBORS ? 2 * i + 1 : i + half;
 
           out[a] = x[a] * c[i] - x[b] * s[i];
           out[b] = x[a] * s[i] + x[b] * c[i];

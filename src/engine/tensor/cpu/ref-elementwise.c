@@ -204,7 +204,7 @@ atl_ref_copy (AtlCpuRun *run, const AtlNode *node)
   AtlWalk w;
 
   atl_walk_init (&w, run, node, 1);
-  g_assert (!atl_dtype_info (w.src_dtype[0])->quantised);
+  g_assert (!atl_dtype_info (w.src_dtype[0])->quantized);
   atl_pool_run (run->pool, atl_walk_n_chunks (&w), copy_chunk, &w);
 }
 

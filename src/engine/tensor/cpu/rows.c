@@ -134,14 +134,14 @@ squares_chunk (gconstpointer args, guint chunk, guint worker)
 }
 
 static void
-normalise_chunk (gconstpointer args, guint chunk, guint worker)
+normalize_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const GroupNorm *m = args;
   gint64 n, at;
   const float *x = block_rows (m, chunk, &n, &at);
   gint64 batch = chunk / m->n_blocks;
 
-  m->kernels->normalise_columns (m->act, x, n, m->channels, m->mean + batch * m->channels,
+  m->kernels->normalize_columns (m->act, x, n, m->channels, m->mean + batch * m->channels,
                                  m->factor + batch * m->channels, m->shift, m->dst + at);
 }
 
@@ -187,7 +187,7 @@ atl_fast_group_norm (AtlCpuRun *run, const AtlNode *node)
   guint n_chunks;
   float nothing;
 
-  if (!m.kernels->normalise_columns (m.act, &nothing, 0, 0, &nothing, &nothing, &nothing, &nothing))
+  if (!m.kernels->normalize_columns (m.act, &nothing, 0, 0, &nothing, &nothing, &nothing, &nothing))
     return FALSE;
   m.n_positions = atl_tensor_n_elems (x) / n_batch / m.channels;
   m.n_blocks = (m.n_positions + SUM_POSITIONS - 1) / SUM_POSITIONS;
@@ -215,7 +215,7 @@ atl_fast_group_norm (AtlCpuRun *run, const AtlNode *node)
       }
   for (gint64 c = 0; c < m.channels; c++)
     m.shift[c] = bias != NULL ? bias[c] : 0.0f;
-  atl_pool_run (run->pool, n_chunks, normalise_chunk, &m);
+  atl_pool_run (run->pool, n_chunks, normalize_chunk, &m);
   return TRUE;
 }
 

@@ -47,7 +47,7 @@ atl_cl_layout_init (AtlClLayout *layout, AtlDType dtype, gint64 n_elems)
     }
   if (plane_bytes[dtype][0] == 0)
     return FALSE;
-  layout->k = info->quantised ? n_elems : (n_elems + 31) & ~(gint64) 31;
+  layout->k = info->quantized ? n_elems : (n_elems + 31) & ~(gint64) 31;
   while (layout->n_planes < ATL_CL_PLANES && plane_bytes[dtype][layout->n_planes] != 0)
     {
       layout->row_bytes[layout->n_planes] =

@@ -2,7 +2,7 @@
  * told apart. */
 #include <math.h>
 
-#include "engine/diffusion/colours.h"
+#include "engine/diffusion/colors.h"
 
 static float
 noise (guint *state)
@@ -23,7 +23,7 @@ test_fit (void)
           atl_array_new ("latent", ATL_DTYPE_F32, 4, (gint64[]){ 1, C, h, w });
       g_autoptr (AtlArray) picture =
           atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, h * factor, w * factor });
-      AtlColours fitted;
+      AtlColors fitted;
       guint state = 7;
 
       for (gint64 i = 0; i < C * cells; i++)
@@ -35,7 +35,7 @@ test_fit (void)
             atl_array_f32 (picture)[(c * h * factor + y) * w * factor + x] =
                 0.3f * atl_array_f32 (latent)[c % C * cells + y / factor * w + x / factor] +
                 0.1f * (float) c;
-      g_assert_true (atl_colours_fit (latent, picture, &fitted));
+      g_assert_true (atl_colors_fit (latent, picture, &fitted));
       g_assert_cmpuint (fitted.n_channels, ==, C);
       for (guint i = 0; i < C; i++)
         for (guint c = 0; c < 3; c++)
@@ -43,14 +43,14 @@ test_fit (void)
       for (guint c = 0; c < 3; c++)
         g_assert_cmpfloat_with_epsilon (fitted.bias[c], 0.1f * (float) c, 0.03);
       atl_array_f32 (latent)[0] = NAN;
-      g_assert_false (atl_colours_fit (latent, picture, &fitted));
+      g_assert_false (atl_colors_fit (latent, picture, &fitted));
     }
 }
 
 static void
 test_chart (void)
 {
-  g_autoptr (AtlArray) chart = atl_colours_chart (96);
+  g_autoptr (AtlArray) chart = atl_colors_chart (96);
   double sum[3] = { 0 }, squares[3] = { 0 };
 
   for (gint64 i = 0; i < 3 * 96 * 96; i++)
@@ -71,20 +71,20 @@ test_chart (void)
 static void
 test_published (void)
 {
-  g_assert_true (atl_colours_published (4, 0.18215) != atl_colours_published (4, 0.13025));
-  g_assert_true (atl_colours_published (16, 0.3611) != atl_colours_published (16, 0));
-  g_assert_cmpuint (atl_colours_published (48, 0)->n_channels, ==, 48);
-  g_assert_cmpuint (atl_colours_published (32, 1)->n_channels, ==, 32);
-  g_assert_null (atl_colours_published (16, 0.5));
-  g_assert_null (atl_colours_published (5, 0.18215));
+  g_assert_true (atl_colors_published (4, 0.18215) != atl_colors_published (4, 0.13025));
+  g_assert_true (atl_colors_published (16, 0.3611) != atl_colors_published (16, 0));
+  g_assert_cmpuint (atl_colors_published (48, 0)->n_channels, ==, 48);
+  g_assert_cmpuint (atl_colors_published (32, 1)->n_channels, ==, 32);
+  g_assert_null (atl_colors_published (16, 0.5));
+  g_assert_null (atl_colors_published (5, 0.18215));
 }
 
 static void
 test_paint (void)
 {
-  AtlColours colours = { .n_channels = 2,
-                         .bias = { -1, 0, 1 },
-                         .factors = { { 2, 0, 0 }, { 0, 0, -2 } } };
+  AtlColors colors = { .n_channels = 2,
+                       .bias = { -1, 0, 1 },
+                       .factors = { { 2, 0, 0 }, { 0, 0, -2 } } };
   g_autoptr (AtlArray) clip =
       atl_array_new ("latent", ATL_DTYPE_F32, 5, (gint64[]){ 1, 2, 3, 5, 7 });
   g_autofree guint8 *whole = NULL;
@@ -98,7 +98,7 @@ test_paint (void)
       atl_array_f32 (clip)[105 + i] = (float) (i % 7) / 6;
     }
   atl_array_f32 (clip)[35] = NAN;
-  whole = atl_colours_paint (&colours, clip, 1, 64, &w, &h);
+  whole = atl_colors_paint (&colors, clip, 1, 64, &w, &h);
   g_assert_cmpuint (w, ==, 7);
   g_assert_cmpuint (h, ==, 5);
   g_assert_cmpuint (whole[0], ==, 0); /* no number */
@@ -106,7 +106,7 @@ test_paint (void)
   g_assert_cmpuint (whole[4], ==, 128);
   g_assert_cmpuint (whole[3 * 7 + 2], ==, 255);
   g_assert_cmpuint (whole[3 * 6 + 2], ==, 0);
-  small = atl_colours_paint (&colours, clip, 2, 3, &w, &h);
+  small = atl_colors_paint (&colors, clip, 2, 3, &w, &h);
   g_assert_cmpuint (w, ==, 3);
   g_assert_cmpuint (h, ==, 2);
   g_assert_cmpuint (small[0], ==, 255);

@@ -1,12 +1,12 @@
 /* Colours of latents: the published numbers, fitting others, painting. */
 #define G_LOG_DOMAIN "atl-diffusion"
 
-#include "engine/diffusion/colours.h"
+#include "engine/diffusion/colors.h"
 
 #include <math.h>
 #include <string.h>
 
-static const AtlColours sd15 = { /* Stable Diffusion 1.x */
+static const AtlColors sd15 = { /* Stable Diffusion 1.x */
   .n_channels = 4,
   .bias = { 0.0f, 0.0f, 0.0f },
   .factors = {
@@ -16,7 +16,7 @@ static const AtlColours sd15 = { /* Stable Diffusion 1.x */
     { -0.212f, -0.2616f, -0.7177f },
   },
 };
-static const AtlColours sdxl = { /* XL */
+static const AtlColors sdxl = { /* XL */
   .n_channels = 4,
   .bias = { 0.1084f, -0.0175f, -0.0011f },
   .factors = {
@@ -26,7 +26,7 @@ static const AtlColours sdxl = { /* XL */
     { -0.3165f, -0.2492f, -0.2188f },
   },
 };
-static const AtlColours sd3 = { /* 3 and 3.5 */
+static const AtlColors sd3 = { /* 3 and 3.5 */
   .n_channels = 16,
   .bias = { 0.2394f, 0.2135f, 0.1925f },
   .factors = {
@@ -48,7 +48,7 @@ static const AtlColours sd3 = { /* 3 and 3.5 */
     { -0.1448f, -0.1463f, -0.1189f },
   },
 };
-static const AtlColours flux = { /* Flux.1, Chroma, Z-Image, HiDream */
+static const AtlColors flux = { /* Flux.1, Chroma, Z-Image, HiDream */
   .n_channels = 16,
   .bias = { -0.0329f, -0.0718f, -0.0851f },
   .factors = {
@@ -70,7 +70,7 @@ static const AtlColours flux = { /* Flux.1, Chroma, Z-Image, HiDream */
     { -0.1262f, -0.0982f, -0.0778f },
   },
 };
-static const AtlColours wan21 = { /* Wan 2.1, Qwen-Image */
+static const AtlColors wan21 = { /* Wan 2.1, Qwen-Image */
   .n_channels = 16,
   .bias = { -0.1835f, -0.0868f, -0.336f },
   .factors = {
@@ -92,7 +92,7 @@ static const AtlColours wan21 = { /* Wan 2.1, Qwen-Image */
     { 0.1984f, 0.0913f, 0.1861f },
   },
 };
-static const AtlColours wan22 = { /* Wan 2.2 TI2V-5B */
+static const AtlColors wan22 = { /* Wan 2.2 TI2V-5B */
   .n_channels = 48,
   .bias = { 0.0317f, -0.0878f, -0.1388f },
   .factors = {
@@ -146,7 +146,7 @@ static const AtlColours wan22 = { /* Wan 2.2 TI2V-5B */
     { -0.0837f, 0.0168f, 0.0055f },
   },
 };
-static const AtlColours flux2 = { /* Flux.2, of the latent before its 2x2 patches */
+static const AtlColors flux2 = { /* Flux.2, of the latent before its 2x2 patches */
   .n_channels = 32,
   .bias = { -0.0329f, -0.0718f, -0.0851f },
   .factors = {
@@ -185,25 +185,25 @@ static const AtlColours flux2 = { /* Flux.2, of the latent before its 2x2 patche
   },
 };
 
-const AtlColours *
-atl_colours_published (gint64 channels, double scaling)
+const AtlColors *
+atl_colors_published (gint64 channels, double scaling)
 {
   static const struct
   {
-    const AtlColours *colours;
+    const AtlColors *colors;
     double scaling;
   } all[] = { { &sd15, 0.18215 }, { &sdxl, 0.13025 }, { &sd3, 1.5305 }, { &flux, 0.3611 },
               { &wan21, 0 },      { &wan22, 0 },      { &flux2, 1 } };
 
   for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
-    if (all[i].colours->n_channels == channels && fabs (all[i].scaling - scaling) < 1e-4)
-      return all[i].colours;
+    if (all[i].colors->n_channels == channels && fabs (all[i].scaling - scaling) < 1e-4)
+      return all[i].colors;
   return NULL;
 }
 
 /* --- Fitting --- */
 
-#define N_MAX (ATL_COLOURS_MAX_CHANNELS + 1)
+#define N_MAX (ATL_COLORS_MAX_CHANNELS + 1)
 
 /* a [n, n] symmetric, lower half used; becomes its Cholesky factor. */
 static gboolean
@@ -245,7 +245,7 @@ solve (double a[N_MAX][N_MAX], guint n, double *b)
 
 /* The mean of colour c under a cell. */
 static double
-cell_colour (const AtlArray *picture, gint64 c, gint64 factor, gint64 y, gint64 x)
+cell_color (const AtlArray *picture, gint64 c, gint64 factor, gint64 y, gint64 x)
 {
   gint64 H = picture->dim[2], W = picture->dim[3];
   const float *plane = atl_array_f32 (picture) + c * H * W;
@@ -258,14 +258,14 @@ cell_colour (const AtlArray *picture, gint64 c, gint64 factor, gint64 y, gint64 
 }
 
 gboolean
-atl_colours_fit (const AtlArray *latent, const AtlArray *picture, AtlColours *out)
+atl_colors_fit (const AtlArray *latent, const AtlArray *picture, AtlColors *out)
 {
   guint C = (guint) latent->dim[1], n = C + 1;
   gint64 h = latent->dim[2], w = latent->dim[3], cells = h * w, factor = picture->dim[2] / h;
   double normal[N_MAX][N_MAX] = { 0 }, right[3][N_MAX] = { 0 }, trace = 0;
   const float *x = atl_array_f32 (latent);
 
-  if (C == 0 || C > ATL_COLOURS_MAX_CHANNELS || picture->dim[2] != h * factor ||
+  if (C == 0 || C > ATL_COLORS_MAX_CHANNELS || picture->dim[2] != h * factor ||
       picture->dim[3] != w * factor)
     return FALSE;
   for (gint64 i = 0; i < cells; i++)
@@ -280,7 +280,7 @@ atl_colours_fit (const AtlArray *latent, const AtlArray *picture, AtlColours *ou
           for (guint b = 0; b <= a; b++)
             normal[a][b] += v[a] * v[b];
           for (guint c = 0; c < 3; c++)
-            right[c][a] += v[a] * cell_colour (picture, c, factor, i / w, i % w);
+            right[c][a] += v[a] * cell_color (picture, c, factor, i / w, i % w);
         }
     }
   for (guint a = 0; a < n; a++)
@@ -290,7 +290,7 @@ atl_colours_fit (const AtlArray *latent, const AtlArray *picture, AtlColours *ou
     normal[a][a] += 2e-2 * trace / n;
   if (!isfinite (trace) || !factorise (normal, n))
     return FALSE;
-  *out = (AtlColours){ .n_channels = C };
+  *out = (AtlColors){ .n_channels = C };
   for (guint c = 0; c < 3; c++)
     {
       solve (normal, n, right[c]);
@@ -302,7 +302,7 @@ atl_colours_fit (const AtlArray *latent, const AtlArray *picture, AtlColours *ou
 }
 
 AtlArray *
-atl_colours_chart (gint64 side)
+atl_colors_chart (gint64 side)
 {
   AtlArray *chart = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side });
 
@@ -324,12 +324,12 @@ atl_colours_chart (gint64 side)
 /* --- Painting --- */
 
 guint8 *
-atl_colours_paint (const AtlColours *self,
-                   const AtlArray *latent,
-                   gint64 frame,
-                   guint max_side,
-                   guint *width,
-                   guint *height)
+atl_colors_paint (const AtlColors *self,
+                  const AtlArray *latent,
+                  gint64 frame,
+                  guint max_side,
+                  guint *width,
+                  guint *height)
 {
   gint64 h = latent->dim[latent->n_dims - 2], w = latent->dim[latent->n_dims - 1];
   gint64 plane = atl_array_n_elems (latent) / latent->dim[0] / latent->dim[1];

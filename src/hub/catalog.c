@@ -1,7 +1,7 @@
 /* Reads the compiled-in catalogue. It is ours, so a mistake in it is a programmer's mistake. */
 #define G_LOG_DOMAIN "atl-hub"
 
-#include "hub/catalogue.h"
+#include "hub/catalog.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ typedef struct
   AtlStarterSource **sources;
   guint *n_sources;
   guint n;
-} Catalogue;
+} Catalog;
 
 static const char *
 text (JsonObject *object, const char *member)
@@ -73,10 +73,10 @@ read_source (JsonObject *object, AtlStarterSource *source)
     }
 }
 
-static Catalogue *
-read_catalogue (void)
+static Catalog *
+read_catalog (void)
 {
-  Catalogue *catalogue = g_new0 (Catalogue, 1);
+  Catalog *catalog = g_new0 (Catalog, 1);
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) bytes =
       g_resource_lookup_data (hub_get_resource (), "/io/github/atelier/hub/starters.json",
@@ -91,19 +91,19 @@ read_catalogue (void)
   root = atl_json_parse (data, size, "starters.json", &error);
   g_assert_no_error (error);
   list = atl_json_array (json_node_get_object (root), "starters");
-  catalogue->n = json_array_get_length (list);
-  catalogue->starter = g_new0 (AtlStarter, catalogue->n);
-  catalogue->sources = g_new0 (AtlStarterSource *, catalogue->n);
-  catalogue->n_sources = g_new0 (guint, catalogue->n);
-  for (guint i = 0; i < catalogue->n; i++)
+  catalog->n = json_array_get_length (list);
+  catalog->starter = g_new0 (AtlStarter, catalog->n);
+  catalog->sources = g_new0 (AtlStarterSource *, catalog->n);
+  catalog->n_sources = g_new0 (guint, catalog->n);
+  for (guint i = 0; i < catalog->n; i++)
     {
       JsonObject *object = json_array_get_object_element (list, i);
       JsonArray *sources = atl_json_array (object, "sources");
-      AtlStarter *starter = &catalogue->starter[i];
+      AtlStarter *starter = &catalog->starter[i];
 
       starter->id = text (object, "id");
       starter->title = text (object, "title");
-      starter->licence = text (object, "licence");
+      starter->license = text (object, "licence");
       starter->file = text (object, "file");
       starter->about = text (object, "about");
       starter->sha256 = text (object, "sha256");
@@ -112,45 +112,45 @@ read_catalogue (void)
       starter->toy = atl_json_bool (object, "toy", FALSE);
       starter->inside = text (object, "inside");
       starter->recommended = read_recommended (object);
-      catalogue->n_sources[i] = json_array_get_length (sources);
-      catalogue->sources[i] = g_new0 (AtlStarterSource, catalogue->n_sources[i]);
-      for (guint j = 0; j < catalogue->n_sources[i]; j++)
-        read_source (json_array_get_object_element (sources, j), &catalogue->sources[i][j]);
+      catalog->n_sources[i] = json_array_get_length (sources);
+      catalog->sources[i] = g_new0 (AtlStarterSource, catalog->n_sources[i]);
+      for (guint j = 0; j < catalog->n_sources[i]; j++)
+        read_source (json_array_get_object_element (sources, j), &catalog->sources[i][j]);
     }
-  return catalogue;
+  return catalog;
 }
 
-static const Catalogue *
-get_catalogue (void)
+static const Catalog *
+get_catalog (void)
 {
   static gsize once = 0;
-  static Catalogue *catalogue;
+  static Catalog *catalog;
 
   if (g_once_init_enter (&once))
     {
-      catalogue = read_catalogue ();
+      catalog = read_catalog ();
       g_once_init_leave (&once, 1);
     }
-  return catalogue;
+  return catalog;
 }
 
 const AtlStarter *
 atl_starter_list (guint *n)
 {
-  *n = get_catalogue ()->n;
-  return get_catalogue ()->starter;
+  *n = get_catalog ()->n;
+  return get_catalog ()->starter;
 }
 
 const AtlStarterSource *
-atl_catalogue_sources (guint index, guint *n)
+atl_catalog_sources (guint index, guint *n)
 {
-  g_return_val_if_fail (index < get_catalogue ()->n, NULL);
-  *n = get_catalogue ()->n_sources[index];
-  return get_catalogue ()->sources[index];
+  g_return_val_if_fail (index < get_catalog ()->n, NULL);
+  *n = get_catalog ()->n_sources[index];
+  return get_catalog ()->sources[index];
 }
 
 char *
-atl_catalogue_pattern (const char *pattern, guint number)
+atl_catalog_pattern (const char *pattern, guint number)
 {
   GString *out = g_string_new (pattern);
   g_autofree char *one = g_strdup_printf ("%u", number);
@@ -162,7 +162,7 @@ atl_catalogue_pattern (const char *pattern, guint number)
 }
 
 char *
-atl_catalogue_wheel_name (const char *package, const char *version)
+atl_catalog_wheel_name (const char *package, const char *version)
 {
   g_autofree char *name = g_strdup (package);
 

@@ -19,7 +19,7 @@ typedef struct
 {
   const char *repo;    /* of the hub; NULL: a source of wheels */
   const char *file;    /* in the repo */
-  const char *package; /* patterns, see atl_catalogue_pattern() */
+  const char *package; /* patterns, see atl_catalog_pattern() */
   const char *version;
   const char *member;
   AtlWheelPart *part;
@@ -28,12 +28,12 @@ typedef struct
 } AtlStarterSource;
 
 /* The sources of the starter at `index` of atl_starter_list(), in order. */
-const AtlStarterSource *atl_catalogue_sources (guint index, guint *n);
+const AtlStarterSource *atl_catalog_sources (guint index, guint *n);
 
 /* "{n}" and "{nn}" replaced by `number`, from 1; the caller's. */
-char *atl_catalogue_pattern (const char *pattern, guint number);
+char *atl_catalog_pattern (const char *pattern, guint number);
 
 /* The file name of a wheel without platform: "a-b", "1.0" -> "a_b-1.0-py3-none-any.whl". */
-char *atl_catalogue_wheel_name (const char *package, const char *version);
+char *atl_catalog_wheel_name (const char *package, const char *version);
 
 G_END_DECLS

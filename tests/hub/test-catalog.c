@@ -3,11 +3,11 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "hub/catalogue.h"
+#include "hub/catalog.h"
 #include "hub/starter.h"
 
 static void
-test_catalogue (void)
+test_catalog (void)
 {
   const AtlStarter *list;
   gboolean any_toy = FALSE;
@@ -22,14 +22,14 @@ test_catalogue (void)
 
       g_assert_nonnull (list[i].id);
       g_assert_nonnull (list[i].title);
-      g_assert_nonnull (list[i].licence);
+      g_assert_nonnull (list[i].license);
       g_assert_nonnull (list[i].about);
       g_assert_true (g_str_has_suffix (list[i].file, ".gguf"));
       g_assert_null (strchr (list[i].file, '/'));
       g_assert_true (atl_starter_for_path (list[i].file) == &list[i]);
       g_assert_cmpuint (list[i].memory_bytes, >, list[i].size_bytes);
       any_toy = any_toy || list[i].toy;
-      sources = atl_catalogue_sources (i, &n_sources);
+      sources = atl_catalog_sources (i, &n_sources);
       g_assert_cmpuint (n_sources, >, 0);
       for (guint j = 0; j < n_sources; j++)
         {
@@ -60,21 +60,21 @@ test_recommended (void)
   static const char *const names[] = { "SmolLM2 135M Instruct", "smollm2-135m-instruct.Q8_0",
                                        "SmolLM2_135M-Instruct-v0.2",
                                        "Smollm2 135M 8k Lc100K Mix1 Ep2" };
-  gboolean from_catalogue;
+  gboolean from_catalog;
   GVariant *found;
   double value;
   gint32 count;
 
   /* What the file says counts, and nothing of the catalogue is mixed in. */
   found = atl_starter_recommended ("/x/smollm2-135m-instruct-q4_1.gguf", "SmolLM2 135M Instruct",
-                                   NULL, own, &from_catalogue);
+                                   NULL, own, &from_catalog);
   g_assert_true (found == own);
-  g_assert_false (from_catalogue);
+  g_assert_false (from_catalog);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      found = atl_starter_recommended ("/x/model.gguf", names[i], NULL, none, &from_catalogue);
+      found = atl_starter_recommended ("/x/model.gguf", names[i], NULL, none, &from_catalog);
       g_assert_nonnull (found);
-      g_assert_true (from_catalogue);
+      g_assert_true (from_catalog);
       g_assert_true (g_variant_lookup (found, "temperature", "d", &value));
       g_assert_cmpfloat (value, ==, 0.1);
       g_assert_true (g_variant_lookup (found, "top-p", "d", &value));
@@ -84,8 +84,8 @@ test_recommended (void)
                                    NULL);
   g_assert_true (g_variant_lookup (found, "top-k", "i", &count));
   g_assert_cmpint (count, ==, 20);
-  g_assert_null (atl_starter_recommended ("/x/q.gguf", "Qwen3 1.7B", NULL, none, &from_catalogue));
-  g_assert_false (from_catalogue);
+  g_assert_null (atl_starter_recommended ("/x/q.gguf", "Qwen3 1.7B", NULL, none, &from_catalog));
+  g_assert_false (from_catalog);
   g_assert_null (atl_starter_recommended (NULL, "", NULL, NULL, NULL));
 }
 
@@ -110,7 +110,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/hub/catalogue/catalogue", test_catalogue);
+  g_test_add_func ("/hub/catalogue/catalogue", test_catalog);
   g_test_add_func ("/hub/catalogue/pictures", test_pictures);
   g_test_add_func ("/hub/catalogue/recommended", test_recommended);
   return g_test_run ();
