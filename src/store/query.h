@@ -19,7 +19,7 @@ typedef struct
   GPtrArray *substrings; /* (owned) of words that must occur as they are */
 } AtlQuery;
 
-/* Takes `text` apart. FALSE when nothing was asked for; there is something to clear nevertheless. */
+/* Takes `text` apart. FALSE when nothing was asked for; it is to be cleared nevertheless. */
 gboolean atl_query_init (AtlQuery *query, const char *text);
 void atl_query_clear (AtlQuery *query);
 /* TRUE when `text` holds what the index could not look for. */

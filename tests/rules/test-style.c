@@ -1,4 +1,5 @@
-/* House style as far as a program can see it: an opening comment, length, tabs, clang-format. */
+/* House style as far as a program can see it: an opening comment, which in public headers says what
+ * threads may do, length, tabs, clang-format. */
 #include <gio/gio.h>
 
 #include "source-files.h"
@@ -29,6 +30,13 @@ is_long_comment (const char *relative, const char *line)
          g_utf8_strlen (line, -1) > MAX_COLUMNS;
 }
 
+static gboolean
+is_public_header (const char *relative)
+{
+  return g_str_has_prefix (relative, "src/") && g_str_has_suffix (relative, ".h") &&
+         !g_str_has_suffix (relative, "-private.h");
+}
+
 static guint
 check_text (const char *relative, const char *text)
 {
@@ -38,6 +46,11 @@ check_text (const char *relative, const char *text)
   if (!g_str_has_prefix (text, "/*") && !g_str_has_prefix (text, "//"))
     {
       g_test_message ("%s: does not open with a comment that says what it is for", relative);
+      n_wrong++;
+    }
+  if (is_public_header (relative) && strstr (text, "hread") == NULL)
+    {
+      g_test_message ("%s: does not say what threads may do with it", relative);
       n_wrong++;
     }
   if (n_lines > MAX_LINES + 1 && !is_table (relative))
@@ -98,6 +111,9 @@ test_checker (void)
   g_assert_cmpuint (check_text ("a.c", long_comment), ==, 1);
   g_assert_cmpuint (check_text ("a.cl", long_comment), ==, 0);
   g_assert_cmpuint (check_text ("a-table.c", long_text), ==, 0);
+  g_assert_cmpuint (check_text ("src/a.h", "/* x */\n"), ==, 1);
+  g_assert_cmpuint (check_text ("src/a.h", "/* x\n *\n * Threading: any.\n */\n"), ==, 0);
+  g_assert_cmpuint (check_text ("src/a-private.h", "/* x */\n"), ==, 0);
 }
 
 /* One run of clang-format over all files of a folder. Other versions lay code out differently, so

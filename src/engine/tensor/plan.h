@@ -37,8 +37,8 @@ gboolean atl_plan_allocate (AtlPlan *self, GError **error);
  * of the device. */
 gboolean atl_plan_set_input (
     AtlPlan *self, const char *name, const void *data, gsize size_bytes, GError **error);
-/* Computes every node once with the inputs as they are. G_IO_ERROR_CANCELLED between two steps, then
- * outputs and states are not to be relied on; errors of the device. */
+/* Computes every node once with the inputs as they are. G_IO_ERROR_CANCELLED between two steps:
+ * outputs and states are not to be relied on then; errors of the device. */
 gboolean atl_plan_run (AtlPlan *self, GCancellable *cancellable, GError **error);
 /* Copies the first `size_bytes` of the last run's output to `data`. Errors as of inputs. */
 gboolean
