@@ -292,6 +292,33 @@ test_other_model (void)
   app_fixture_stop (&f);
 }
 
+/* What ended the engine again and again is not loaded by itself, but at Try again. */
+static void
+test_crashed_often (void)
+{
+  AppFixture f;
+  AtlClient *client;
+  const char *key;
+  g_autoptr (AtlPictureTask) task = NULL;
+  g_autoptr (GError) busy = g_error_new (ATL_ERROR, ATL_ERROR_BUSY, "It ended the engine.");
+  g_autoptr (GError) other = g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "It is gone.");
+
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "once more", 1, 1);
+  client = atl_session_get_client (f.session);
+  key = atl_model_get_key (atl_pictures_session_get_model (app_pictures (&f)));
+  task =
+      atl_picture_task_new (atl_pictures_session_get_model (app_pictures (&f)), app_draft (&f), 1);
+  atl_client_set_crash_count (client, key, 3);
+  atl_picture_task_fail (task, other);
+  atl_pictures_session_retry (app_pictures (&f), task);
+  g_assert_cmpuint (atl_client_get_crash_count (client, key), ==, 3);
+  atl_picture_task_fail (task, busy);
+  atl_pictures_session_retry (app_pictures (&f), task);
+  g_assert_cmpuint (atl_client_get_crash_count (client, key), ==, 0);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -302,5 +329,6 @@ main (int argc, char **argv)
   g_test_add_func ("/picture-model/strip", test_strip);
   app_add_case ("/picture-model/own-size", test_own_size);
   app_add_case ("/picture-model/other-model", test_other_model);
+  app_add_case ("/picture-model/crashed-often", test_crashed_often);
   return app_run_pictures ();
 }

@@ -349,6 +349,17 @@ atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep)
     }
 }
 
+/* A model that ended the engine again and again waits for a person to ask for it: this is that. */
+static void
+allow_model (AtlPicturesSession *self, AtlPictureTask *task)
+{
+  const char *path = atl_picture_task_get_model_path (task);
+
+  if (path != NULL &&
+      g_error_matches (atl_picture_task_get_error (task), ATL_ERROR, ATL_ERROR_BUSY))
+    atl_client_set_crash_count (atl_session_get_client (self->session), path, 0);
+}
+
 void
 atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task)
 {
@@ -359,6 +370,7 @@ atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task)
       save (self, task);
       return;
     }
+  allow_model (self, task);
   atl_picture_task_set_state (task, ATL_TASK_WAITING);
   atl_pictures_session_set_is_paused (self, FALSE);
   atl_pictures_session_work (self);
