@@ -349,6 +349,8 @@ test_numbers (void)
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), 7);
   g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "7");
   g_assert_cmpfloat (get_param (&f, "seed"), ==, 7);
+  /* As long as one can be, it is in sight whole. */
+  g_assert_cmpint (gtk_editable_get_width_chars (GTK_EDITABLE (spin)), >=, strlen ("4294967295"));
   gtk_editable_set_text (GTK_EDITABLE (spin), "random");
   gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
   g_assert_cmpfloat (get_param (&f, "seed"), ==, -1);

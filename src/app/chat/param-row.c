@@ -229,6 +229,7 @@ static void
 add_spin (AtlParamRow *self)
 {
   const AtlChatParamSpec *spec = self->spec;
+  int width = spec->max >= 1e9 ? 10 : 6; /* a seed's last digits count too */
 
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
   if (spec->min == -1 || spec == &atl_load_n_ctx)
@@ -242,8 +243,8 @@ add_spin (AtlParamRow *self)
   gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
   g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);
   gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->spin), digits (spec->step));
-  gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);
-  gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 6);
+  gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), width);
+  gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), width);
   gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                   _ (spec->tooltip), -1);
