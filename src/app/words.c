@@ -115,6 +115,8 @@ atl_file_name_from_title (const char *title, const char *extension)
       else if (name->len > 0 || (c != '.' && c != ' ' && c != '-'))
         g_string_append_unichar (name, c);
     }
-  g_strchomp (name->str);
+  /* Of a sentence the full stop, too: that of the extension follows. */
+  while (name->len > 0 && strchr (" .", name->str[name->len - 1]) != NULL)
+    g_string_truncate (name, name->len - 1);
   return g_strconcat (*name->str ? name->str : _ ("Chat"), extension, NULL);
 }

@@ -7,6 +7,7 @@
 #include "app/chat/chat-view.h"
 #include "app/chat/markdown-view.h"
 #include "app/window/engine-strip.h"
+#include "app/words.h"
 #include "store/chats.h"
 #include "store/search.h"
 
@@ -541,11 +542,31 @@ test_memory_words (void)
   g_assert_nonnull (strstr (more, "disk"));
 }
 
+/* What a chat is called when it is saved. */
+static void
+test_file_names (void)
+{
+  static const char *const cases[][2] = {
+    { "Name three animals.", "Name three animals.md" },
+    { "Why? And so on ... ", "Why? And so on.md" },
+    { "..", "Chat.md" },
+    { "a/b", "a b.md" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *name = atl_file_name_from_title (cases[i][0], ".md");
+
+      g_assert_cmpstr (name, ==, cases[i][1]);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/window/memory-words", test_memory_words);
+  g_test_add_func ("/app/window/file-names", test_file_names);
   g_test_add_func ("/app/window/stream", test_stream);
   g_test_add_func ("/app/window/answer-in-one-piece", test_answer_in_one_piece);
   g_test_add_func ("/app/window/stream-survives-switch", test_stream_survives_switch);
