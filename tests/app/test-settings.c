@@ -349,8 +349,7 @@ test_numbers (void)
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), 7);
   g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "7");
   g_assert_cmpfloat (get_param (&f, "seed"), ==, 7);
-  /* As long as one can be, it is in sight whole. */
-  g_assert_cmpint (gtk_editable_get_width_chars (GTK_EDITABLE (spin)), >=, strlen ("4294967295"));
+  g_assert_cmpint (gtk_editable_get_width_chars (GTK_EDITABLE (spin)), >=, 10); /* 4294967295 */
   gtk_editable_set_text (GTK_EDITABLE (spin), "random");
   gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
   g_assert_cmpfloat (get_param (&f, "seed"), ==, -1);
@@ -495,7 +494,6 @@ test_focus (void)
   g_assert_true (gtk_widget_grab_focus (pane (&f, "system_view")));
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   focus = gtk_window_get_focus (GTK_WINDOW (f.window));
-  g_assert_nonnull (focus);
   g_assert_true (gtk_widget_is_ancestor (focus, app_composer (&f)));
   app_fixture_stop (&f);
 }
