@@ -14,6 +14,7 @@
 #include "base/nameless.h"
 #include "base/sync.h"
 #include "base/thread-task.h"
+#include "base/write-all.h"
 
 #define MAX_TRIES 100
 
@@ -40,22 +41,12 @@ atl_whole_file_set_error (GError **error, int number, const char *folder)
 }
 
 static gboolean
-write_all (int fd, GBytes *bytes)
+write_and_flush (int fd, GBytes *bytes)
 {
-  gsize size, done = 0;
+  gsize size;
   const guint8 *data = g_bytes_get_data (bytes, &size);
 
-  while (done < size)
-    {
-      gssize n = write (fd, data + done, size - done);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return FALSE;
-      done += (gsize) n;
-    }
-  return fsync (fd) == 0;
+  return atl_write_all (fd, data, size) && fsync (fd) == 0;
 }
 
 gboolean
@@ -69,7 +60,7 @@ atl_whole_file_write (AtlWholeFile *self, const char *folder, GBytes *bytes, GEr
       if (self->fd < 0)
         g_clear_pointer (&self->hidden, g_free);
     }
-  if (self->fd >= 0 && write_all (self->fd, bytes))
+  if (self->fd >= 0 && write_and_flush (self->fd, bytes))
     return TRUE;
   atl_whole_file_set_error (error, errno != 0 ? errno : EIO, folder);
   atl_whole_file_clear (self);

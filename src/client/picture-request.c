@@ -4,13 +4,13 @@
 #include "client/picture-request.h"
 
 #include <math.h>
-#include <errno.h>
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/write-all.h"
 #include "client/open-files.h"
 
 typedef struct
@@ -204,22 +204,12 @@ atl_picture_request_make_settings (AtlPictureRequest *self, GHashTable *sizes)
 static gboolean
 append_bytes (GBytes *bytes, GUnixFDList *fds, GError **error)
 {
-  gsize size, done = 0;
+  gsize size;
   const guint8 *data = g_bytes_get_data (bytes, &size);
   int fd = memfd_create ("atelier-input", MFD_CLOEXEC);
   gboolean ok;
 
-  while (fd >= 0 && done < size)
-    {
-      gssize n = write (fd, data + done, size - done);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        break;
-      done += (gsize) n;
-    }
-  if (fd < 0 || done < size)
+  if (fd < 0 || !atl_write_all (fd, data, size))
     {
       if (fd >= 0)
         close (fd);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/write-all.h"
 #include "hub/part-file.h"
 
 #define CHUNK (4 << 20)
@@ -56,23 +57,6 @@ write_error (const char *path, GError **error)
                code == ENOSPC || code == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
                _ ("%s cannot be written: %s"), path, g_strerror (code));
   return FALSE;
-}
-
-static gboolean
-write_all (int fd, const guint8 *bytes, gsize size)
-{
-  while (size > 0)
-    {
-      gssize n = write (fd, bytes, size);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return FALSE;
-      bytes += n;
-      size -= (gsize) n;
-    }
-  return TRUE;
 }
 
 char *
@@ -161,7 +145,7 @@ copy_content (int from,
           if (in_kernel && (errno == ENOSPC || errno == EDQUOT))
             return write_error (target, error);
           in_kernel = FALSE;
-          if (!write_all (to, buffer + (n - left), (gsize) left))
+          if (!atl_write_all (to, buffer + (n - left), (gsize) left))
             return write_error (target, error);
           left = 0;
         }

@@ -16,6 +16,7 @@
 #include "base/language.h"
 #include "base/nameless.h"
 #include "base/sync.h"
+#include "base/write-all.h"
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
@@ -313,18 +314,7 @@ atl_gguf_writer_size (const AtlGgufWriter *self)
 static gboolean
 write_all (AtlGgufWriter *self, const guint8 *bytes, gsize n, GError **error)
 {
-  while (n > 0)
-    {
-      gssize done = write (self->fd, bytes, MIN (n, (gsize) 1 << 30));
-
-      if (done < 0 && errno == EINTR)
-        continue;
-      if (done <= 0)
-        return fail (self, done < 0 ? errno : ENOSPC, error);
-      bytes += done;
-      n -= (gsize) done;
-    }
-  return TRUE;
+  return atl_write_all (self->fd, bytes, n) || fail (self, errno, error);
 }
 
 gboolean

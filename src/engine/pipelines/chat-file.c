@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/write-all.h"
+
 G_STATIC_ASSERT (sizeof (AtlLlmCacheImage) == 96);
 G_STATIC_ASSERT (sizeof (AtlChatFileHead) == 168);
 
@@ -101,24 +103,13 @@ typedef struct
 static gboolean
 write_all (Stream *self, gconstpointer data, gsize n, GError **error)
 {
-  const guint8 *bytes = data;
-
-  while (n > 0)
+  if (!atl_write_all_at (self->fd, data, n, self->at))
     {
-      gssize done = pwrite (self->fd, bytes, n, self->at);
-
-      if (done < 0 && errno == EINTR)
-        continue;
-      if (done <= 0)
-        {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "The chat could not be kept: %s",
-                       g_strerror (done < 0 ? errno : ENOSPC));
-          return FALSE;
-        }
-      bytes += done;
-      n -= (gsize) done;
-      self->at += done;
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "The chat could not be kept: %s",
+                   g_strerror (errno));
+      return FALSE;
     }
+  self->at += (goffset) n;
   return TRUE;
 }
 

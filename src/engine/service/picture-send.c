@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/write-all.h"
 #include "engine/service/handlers.h"
 #include "engine/service/picture.h"
 #include "engine/service/service-private.h"
@@ -108,27 +109,10 @@ atl_picture_tile_done (AtlJob *job, const char *phase, guint done, guint total)
     rest (job, done, total);
 }
 
-/* FALSE with errno. */
-static gboolean
-write_all (int fd, const guint8 *bytes, gsize size, guint64 offset)
-{
-  for (gsize done = 0; done < size;)
-    {
-      gssize n = pwrite (fd, bytes + done, size - done, (off_t) (offset + done));
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return FALSE;
-      done += (gsize) n;
-    }
-  return TRUE;
-}
-
 gboolean
 atl_picture_write (int fd, const guint8 *bytes, gsize size, GError **error)
 {
-  if (write_all (fd, bytes, size, 0))
+  if (atl_write_all_at (fd, bytes, size, 0))
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, _ ("The picture cannot be handed over: %s"),
                g_strerror (errno));
@@ -150,7 +134,7 @@ send_preview (AtlJob *job, const AtlArray *latent)
   job->draw.next_preview_at =
       now + MAX (PREVIEW_INTERVAL_US, PREVIEW_SHARE * (g_get_monotonic_time () - now));
   job->draw.n_previews++;
-  if (write_all (job->draw.preview, rgb, (gsize) width * height * 3, offset))
+  if (atl_write_all_at (job->draw.preview, rgb, (gsize) width * height * 3, (goffset) offset))
     atl_service_emit (job->service, "PicturePreview",
                       g_variant_new ("(uuut)", job->request, width, height, offset));
 }

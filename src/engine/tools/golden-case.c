@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json-bounded.h"
+#include "base/write-all.h"
 #include "engine/formats/open.h"
 
 #define MAX_DEPTH 8
@@ -72,7 +73,7 @@ map_arrays (const char *path, GError **error)
 {
   g_autofree char *data = NULL;
   AtlFileMap *map;
-  gsize size, done = 0;
+  gsize size;
   int fd;
 
   if (!g_file_get_contents (path, &data, &size, error))
@@ -80,15 +81,7 @@ map_arrays (const char *path, GError **error)
   if (!merge_dimensions (data, size))
     return atl_file_map_new (path, error);
   fd = memfd_create ("golden", MFD_CLOEXEC);
-  while (fd >= 0 && done < size)
-    {
-      gssize n = write (fd, data + done, size - done);
-
-      if (n <= 0)
-        break;
-      done += (gsize) n;
-    }
-  if (fd < 0 || done < size)
+  if (fd < 0 || !atl_write_all (fd, data, size))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s could not be copied to memory", path);
       if (fd >= 0)
