@@ -117,7 +117,7 @@ atl_resize_picture (
   AtlArray *out =
       atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, picture->dim[1], height, width });
 
-  for (gint64 c = 0; c < picture->dim[1]; c++)
+  for (gint64 c = 0; c < picture->dim[1] && !atl_array_is_hollow (picture); c++)
     {
       g_autofree guint8 *plane =
           resize_plane (atl_array_f32 (picture) + c * H * W, H, W, height, width, &filters[filter]);
@@ -136,7 +136,7 @@ atl_clip_normalize (AtlArray *picture)
 {
   gint64 n = picture->dim[2] * picture->dim[3];
 
-  for (gint64 i = 0; i < 3 * n; i++)
+  for (gint64 i = 0; i < 3 * n && !atl_array_is_hollow (picture); i++)
     atl_array_f32 (picture)[i] =
         (float) ((atl_array_f32 (picture)[i] - means[i / n]) / stds[i / n]);
 }
@@ -155,7 +155,7 @@ atl_clip_pixels (const AtlArray *picture, JsonObject *processor)
   gint64 top = (h - side) >> 1, left = (w - side) >> 1;
   AtlArray *out = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side });
 
-  for (guint c = 0; c < 3; c++)
+  for (guint c = 0; c < 3 && !atl_array_is_hollow (picture); c++)
     {
       g_autofree guint8 *small = resize_plane (atl_array_f32 (picture) + c * H * W, H, W, h, w,
                                                &filters[ATL_FILTER_BICUBIC]);

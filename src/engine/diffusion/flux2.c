@@ -222,7 +222,7 @@ normalize (const Flux2 *self, AtlArray *tokens, gboolean is_back)
 {
   float *p = atl_array_f32 (tokens);
 
-  for (gint64 i = 0; i < atl_array_n_elems (tokens); i++, p++)
+  for (gint64 i = 0; i < atl_array_n_elems (tokens) && !atl_array_is_hollow (tokens); i++, p++)
     {
       gint64 c = i % CHANNELS;
 
@@ -266,7 +266,7 @@ begin (AtlRun *run, const Flux2 *self, GError **error)
   if (noise == NULL)
     return NULL;
   x = atl_array_new ("latent", ATL_DTYPE_F32, 3, (gint64[]){ 1, n, CHANNELS });
-  for (gint64 i = 0; i < n; i++)
+  for (gint64 i = 0; i < n && !atl_array_is_hollow (x); i++)
     for (gint64 c = 0; c < CHANNELS; c++)
       atl_array_f32 (x)[i * CHANNELS + c] = atl_array_f32 (noise)[c * n + i];
   return x;

@@ -158,7 +158,7 @@ atl_hidream_guide_edit (const AtlHiDream *self, const AtlArray *three, AtlArray 
   const float *p = atl_array_f32 (three);
   double g = self->guidance, gi = self->image_guidance;
 
-  for (gint64 y = 0; y < h; y++)
+  for (gint64 y = 0; y < h && !atl_array_is_hollow (out); y++)
     for (gint64 x = 0; x < w; x++)
       {
         double of_t = 0, of_f = 0, factor = 1;

@@ -49,7 +49,7 @@ atl_crop_reference (const AtlArray *picture, gint64 multiple, gint64 least, GErr
       return NULL;
     }
   out = atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W }, error);
-  for (gint64 r = 0; out != NULL && r < 3 * H; r++)
+  for (gint64 r = 0; out != NULL && r < 3 * H && !atl_array_is_hollow (out); r++)
     for (gint64 x = 0; x < W; x++)
       atl_array_f32 (out)[r * W + x] =
           2.0f * from[(r / H * from_h + top + r % H) * from_w + left + x] - 1.0f;

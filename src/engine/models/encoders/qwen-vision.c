@@ -348,6 +348,7 @@ qwen_vision_run (gpointer model,
   g_autofree float *positions = NULL;
   gint64 side = m->patch * m->merge, cell = m->merge * m->merge, h, w, n, size, head, wide;
   AtlArray *pixels, *rope, *ranges, *hidden, *grid;
+  gboolean is_hollow;
 
   if (image == NULL)
     return FALSE;
@@ -371,6 +372,7 @@ qwen_vision_run (gpointer model,
                                 (gint64[]){ 1, n * m->patch, m->patch, COLORS })
                : atl_array_new ("pixels", ATL_DTYPE_F32, 5,
                                 (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLORS });
+  is_hollow = atl_array_is_hollow (pixels);
   rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ n, head });
   ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ n, 2 });
   g_ptr_array_add (inputs, pixels);
@@ -383,7 +385,8 @@ qwen_vision_run (gpointer model,
       gint64 row = order[k] / w * m->merge + inner / m->merge;
       gint64 column = order[k] % w * m->merge + inner % m->merge, stop = k + 1;
 
-      copy_patch (m, image, row, column, atl_array_f32 (pixels) + i * size);
+      if (!is_hollow)
+        copy_patch (m, image, row, column, atl_array_f32 (pixels) + i * size);
       positions[2 * i] = (float) row;
       positions[2 * i + 1] = (float) column;
       while (stop < end && window[stop] == window[k])
@@ -391,14 +394,14 @@ qwen_vision_run (gpointer model,
       atl_array_i32 (ranges)[2 * i] = (gint32) (window[k] * cell);
       atl_array_i32 (ranges)[2 * i + 1] = (gint32) (stop * cell);
     }
-  if (m->frames[0] == NULL)
+  if (m->frames[0] == NULL && !is_hollow)
     memcpy (atl_array_f32 (pixels) + n * size, pixels->data, (gsize) (n * size) * sizeof (float));
   atl_rope_axes ((gint64[]){ head / 2, head / 2 }, 2, 10000.0, positions, n, atl_array_f32 (rope));
   if (!atl_runner_run (m->net.runner, "encode", describe, m, inputs, computed, cancellable, error))
     return FALSE;
   wide = ((AtlArray *) computed->pdata[0])->dim[1];
   hidden = atl_array_new ("hidden", ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, wide });
-  for (gint64 k = 0; k < h * w; k++)
+  for (gint64 k = 0; k < h * w && !atl_array_is_hollow (hidden); k++)
     memcpy (atl_array_f32 (hidden) + order[k] * wide, atl_array_f32 (computed->pdata[0]) + k * wide,
             (gsize) wide * sizeof (float));
   g_ptr_array_add (outputs, hidden);
