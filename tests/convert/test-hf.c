@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/convert/hf.h"
+#include "engine/formats/safetensors.h"
 #include "engine/tensor/quants/dequant.h"
 #include "hf-fixture.h"
 
@@ -386,11 +387,31 @@ test_left_out (void)
     }
 }
 
+/* Gemma 2 without its caps says null, which is none and not what its class assumes. */
+static void
+test_null_cap (void)
+{
+  for (guint is_null = 0; is_null < 2; is_null++)
+    {
+      AtlCheckpoint *hf = hf_make ("gemma2"), *cp;
+      const char *json = is_null ? "{\"attn_logit_softcapping\":null}" : "{}";
+      double cap = -1;
+
+      g_assert_true (atl_config_add_json (hf, json, strlen (json), "config.json", NULL));
+      cp = hf_translate_taken (hf);
+      g_assert_true (
+          atl_checkpoint_get_float (cp, "gemma2.attn_logit_softcapping", 0, 1e6, &cap, NULL));
+      g_assert_cmpfloat (cap, ==, is_null ? 0 : 50);
+      atl_checkpoint_unref (cp);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/hf/mxfp4", test_mxfp4);
+  g_test_add_func ("/hf/null-cap", test_null_cap);
   g_test_add_func ("/hf/turned-experts", test_turned_experts);
   g_test_add_func ("/hf/key-heads", test_key_heads);
   g_test_add_func ("/hf/tiled-heads", test_tiled_heads);

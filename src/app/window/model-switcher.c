@@ -123,12 +123,17 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   GtkWidget *grid = gtk_grid_new ();
   GtkWidget *name = gtk_label_new (entry->name);
   g_autofree char *words = atl_model_entry_describe (entry);
+  /* Its mark is only seen. */
+  g_autofree char *heard = is_loaded (self, entry->path)
+                               ? g_strdup_printf ("%s. %s", _ ("In memory"), words)
+                               : g_strdup (words);
   gboolean has_reason = entry->why_not != NULL || entry->too_large != NULL || entry->lacks != NULL;
   g_autofree char *tooltip =
       has_reason ? g_strdup_printf ("%s\n%s", words, entry->path) : g_strdup (entry->path);
   GtkWidget *detail = gtk_label_new (words);
   GtkWidget *row = gtk_list_box_row_new ();
 
+  gtk_list_box_row_set_selectable (GTK_LIST_BOX_ROW (row), FALSE);
   gtk_label_set_xalign (GTK_LABEL (name), 0);
   gtk_label_set_xalign (GTK_LABEL (detail), 0);
   gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
@@ -161,7 +166,7 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
     }
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name,
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, heard, -1);
   /* It can still be walked to, so that who uses the keyboard hears why; and the reason is to be
    * read, so the name alone is grey. */
   if (entry->why_not != NULL)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/convert/hf-module-name.h"
+#include "engine/formats/safetensors.h"
 
 gboolean
 atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error)
@@ -79,12 +80,26 @@ note_odd (const AtlHfConfig *self, const char *key)
     *self->odd = g_intern_string (key);
 }
 
+static gboolean
+is_null (const AtlHfConfig *self, const char *key)
+{
+  g_autofree char *name = g_strconcat (ATL_CONFIG_NULL, key, NULL);
+  g_autofree char *inner = g_strconcat (ATL_CONFIG_NULL, "text_config.", key, NULL);
+
+  return atl_checkpoint_meta (self->cp, self->nested ? inner : name) != NULL;
+}
+
 gboolean
 atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, double max, double *out)
 {
   const AtlMetaValue *value = atl_hf_config_meta (self, key);
   double number;
 
+  if (value == NULL && g_str_has_suffix (key, "_softcapping") && is_null (self, key))
+    {
+      *out = 0; /* none, whatever the class assumes */
+      return TRUE;
+    }
   if (value == NULL)
     {
       const AtlHfDefault *d = self->family->defaults;

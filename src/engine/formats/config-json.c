@@ -94,6 +94,17 @@ add_array (AtlCheckpoint *cp, const char *key, JsonArray *array, GError **error)
   return atl_checkpoint_add_meta (cp, key, &value, error);
 }
 
+/* Null says “none”, also where leaving the setting out says something else. */
+static gboolean
+add_null (AtlCheckpoint *cp, const char *key, GError **error)
+{
+  AtlMetaValue value = { .type = ATL_META_BOOL, .v_bool = TRUE };
+  g_autofree char *name = g_strconcat (ATL_CONFIG_NULL, key, NULL);
+
+  return atl_checkpoint_meta (cp, name) != NULL ||
+         atl_checkpoint_add_meta (cp, name, &value, error);
+}
+
 static gboolean
 add_scalar (AtlCheckpoint *cp, const char *key, JsonNode *node, GError **error)
 {
@@ -115,7 +126,7 @@ add_scalar (AtlCheckpoint *cp, const char *key, JsonNode *node, GError **error)
       value.v_string.length = strlen (value.v_string.chars);
       break;
     default:
-      return TRUE;
+      return JSON_NODE_HOLDS_NULL (node) ? add_null (cp, key, error) : TRUE;
     }
   return atl_checkpoint_add_meta (cp, key, &value, error);
 }
