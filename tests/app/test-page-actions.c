@@ -140,7 +140,11 @@ check_canvas_menu (AppFixture *f)
   app_assert_soon (app_fixture_find_id (page, "menu_button") != NULL);
   canvas = app_fixture_find (page, ATL_TYPE_PICTURE_CANVAS, is_any, NULL);
   button = app_fixture_find_id (canvas, "menu_button");
+  /* Another one for each picture costs memory that GTK keeps. */
+  g_assert_null (gtk_menu_button_get_popover (GTK_MENU_BUTTON (button)));
+  gtk_menu_button_popup (GTK_MENU_BUTTON (button));
   menu = gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (button));
+  gtk_menu_button_popdown (GTK_MENU_BUTTON (button));
   g_assert_nonnull (menu);
   {
     g_autoptr (GMenuModel) last =

@@ -21,6 +21,7 @@ struct _AtlPictureCanvas
   GtkWidget *failed_page;
   GtkWidget *better_button;
   GtkWidget *menu_button;
+  GMenuModel *menu; /* (nullable) */
   GtkWidget *missing_parts;
 };
 
@@ -134,8 +135,21 @@ error_title (const GError *error)
 void
 atl_picture_canvas_set_menu (AtlPictureCanvas *self, GMenuModel *menu)
 {
-  gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);
+  if (g_set_object (&self->menu, menu) &&
+      gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (self->menu_button)) != NULL)
+    gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), NULL);
   gtk_widget_set_visible (self->menu_button, menu != NULL);
+}
+
+/* Made when it is opened: GTK 4.8 keeps some of each menu that was made, and there is another one
+ * for each picture. */
+static void
+make_menu_cb (GtkMenuButton *button, gpointer data)
+{
+  AtlPictureCanvas *self = data;
+
+  if (gtk_menu_button_get_menu_model (button) != self->menu)
+    gtk_menu_button_set_menu_model (button, self->menu);
 }
 
 void
@@ -168,14 +182,12 @@ atl_picture_canvas_show_error (AtlPictureCanvas *self,
 static gboolean
 popup (AtlPictureCanvas *self, double x, double y)
 {
-  GMenuModel *menu = gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (self->menu_button));
-
-  if (menu == NULL)
+  if (self->menu == NULL)
     return FALSE;
   /* The keyboard comes back here when the menu is closed. */
   gtk_widget_grab_focus (self->picture);
   gtk_widget_translate_coordinates (self->picture, GTK_WIDGET (self), x, y, &x, &y);
-  atl_gallery_popup_model (GTK_WIDGET (self), menu, x, y);
+  atl_gallery_popup_model (GTK_WIDGET (self), self->menu, x, y);
   return TRUE;
 }
 
@@ -207,6 +219,7 @@ atl_picture_canvas_dispose (GObject *object)
   AtlPictureCanvas *self = ATL_PICTURE_CANVAS (object);
 
   g_clear_pointer (&self->stack, gtk_widget_unparent);
+  g_clear_object (&self->menu);
   G_OBJECT_CLASS (atl_picture_canvas_parent_class)->dispose (object);
 }
 
@@ -241,6 +254,8 @@ atl_picture_canvas_init (AtlPictureCanvas *self)
   GtkEventController *keys = gtk_event_controller_key_new ();
 
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->menu_button), make_menu_cb, self,
+                                         NULL);
   gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (click), 0);
   g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), self);
   gtk_widget_add_controller (self->picture, GTK_EVENT_CONTROLLER (click));
