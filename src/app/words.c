@@ -102,6 +102,13 @@ atl_text_never_hyphenate (GtkTextView *view)
   hyphenate_cb (buffer, tag);
 }
 
+/* What turns the letters after it around: a name with it does not show its ending where it is. */
+static gboolean
+turns_letters (gunichar c)
+{
+  return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f;
+}
+
 char *
 atl_file_name_from_title (const char *title, const char *extension)
 {
@@ -110,9 +117,12 @@ atl_file_name_from_title (const char *title, const char *extension)
   for (const char *p = title; *p != '\0' && name->len < 120; p = g_utf8_next_char (p))
     {
       gunichar c = g_utf8_get_char (p);
+
+      if (turns_letters (c))
+        continue;
       if (c == '/' || c == '\\' || c == ':' || g_unichar_iscntrl (c))
-        g_string_append_c (name, ' ');
-      else if (name->len > 0 || (c != '.' && c != ' ' && c != '-'))
+        c = ' ';
+      if (name->len > 0 || (c != '.' && c != ' ' && c != '-'))
         g_string_append_unichar (name, c);
     }
   /* Of a sentence the full stop, too: that of the extension follows. */

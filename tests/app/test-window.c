@@ -551,6 +551,8 @@ test_file_names (void)
     { "Why? And so on ... ", "Why? And so on.md" },
     { "..", "Chat.md" },
     { "a/b", "a b.md" },
+    { "../etc/passwd", "etc passwd.md" },
+    { "\342\200\256abc\342\200\254", "abc.md" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
