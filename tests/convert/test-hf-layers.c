@@ -1,4 +1,7 @@
 /* Settings that a folder of Hugging Face's gives layer by layer. */
+#include <string.h>
+
+#include "engine/formats/safetensors.h"
 #include "hf-fixture.h"
 
 /* Gemma 4 as transformers 5 saves it: what its full layers have of their own is told by layer. */
@@ -32,6 +35,23 @@ test_layer_by_layer (void)
         g_assert_cmpint (((const gint64 *) heads->v_array.elems)[i], ==, i == 0 ? 2 : 1);
       atl_checkpoint_unref (cp);
     }
+}
+
+/* Where nothing is listed all layers are alike, whatever the class assumes of full ones. */
+static void
+test_none_differs (void)
+{
+  static const char *const types[] = { "sliding_attention", "full_attention" };
+  static const char json[] = "{\"per_layer_config\":{}}";
+  AtlCheckpoint *hf = hf_make ("gemma4_text"), *cp;
+
+  hf_add_words (hf, "layer_types", types, 2);
+  hf_add_whole (hf, "head_dim", 8);
+  g_assert_true (atl_config_add_json (hf, json, strlen (json), "config.json", NULL));
+  cp = hf_translate_taken (hf);
+  g_assert_cmpuint (hf_get_uint (cp, "gemma4.attention.key_length"), ==, 8);
+  g_assert_cmpuint (hf_get_uint (cp, "gemma4.rope.dimension_count"), ==, 8);
+  atl_checkpoint_unref (cp);
 }
 
 /* GLM-4.7-Flash names the layers without experts one by one. */
@@ -140,6 +160,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/hf-layers/none-differs", test_none_differs);
   g_test_add_func ("/hf-layers/layer-by-layer", test_layer_by_layer);
   g_test_add_func ("/hf-layers/dense-layers", test_dense_layers);
   g_test_add_func ("/hf-layers/no-experts", test_no_experts);

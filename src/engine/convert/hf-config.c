@@ -80,8 +80,8 @@ note_odd (const AtlHfConfig *self, const char *key)
     *self->odd = g_intern_string (key);
 }
 
-static gboolean
-is_null (const AtlHfConfig *self, const char *key)
+gboolean
+atl_hf_config_is_null (const AtlHfConfig *self, const char *key)
 {
   g_autofree char *name = g_strconcat (ATL_CONFIG_NULL, key, NULL);
   g_autofree char *inner = g_strconcat (ATL_CONFIG_NULL, "text_config.", key, NULL);
@@ -95,7 +95,7 @@ atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, doub
   const AtlMetaValue *value = atl_hf_config_meta (self, key);
   double number;
 
-  if (value == NULL && g_str_has_suffix (key, "_softcapping") && is_null (self, key))
+  if (value == NULL && g_str_has_suffix (key, "_softcapping") && atl_hf_config_is_null (self, key))
     {
       *out = 0; /* none, whatever the class assumes */
       return TRUE;

@@ -31,6 +31,8 @@ gboolean atl_hf_config_number (
 gboolean atl_hf_config_bool (const AtlHfConfig *self, const char *key, gboolean fallback);
 const char *atl_hf_config_string (const AtlHfConfig *self, const char *key);
 const AtlMetaValue *atl_hf_config_meta (const AtlHfConfig *self, const char *key);
+/* Whether it is there as null or as an empty object. */
+gboolean atl_hf_config_is_null (const AtlHfConfig *self, const char *key);
 
 /* Layers of the network, under the names that the number goes by; 0 where it is not said. */
 guint atl_hf_config_n_layers (const AtlHfConfig *self);

@@ -106,12 +106,14 @@ put_widths (HfWriter *w, gsize n_layers, gsize n_shared)
 }
 
 /* Whether layers that differ from the others are listed, as transformers 5 writes it: a number of
- * the layer, with zeros before it, and what is different there. */
+ * the layer, with zeros before it, and what is different there; it may be none. */
 static gboolean
 lists_layers (const HfWriter *w)
 {
   const AtlCheckpoint *cp = w->config->cp;
 
+  if (atl_hf_config_is_null (w->config, "per_layer_config"))
+    return TRUE;
   for (guint i = 0; i < atl_checkpoint_n_meta (cp); i++)
     {
       const char *key = atl_checkpoint_meta_key (cp, i);

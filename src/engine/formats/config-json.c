@@ -94,7 +94,7 @@ add_array (AtlCheckpoint *cp, const char *key, JsonArray *array, GError **error)
   return atl_checkpoint_add_meta (cp, key, &value, error);
 }
 
-/* Null says “none”, also where leaving the setting out says something else. */
+/* Null, or an object of nothing, says “none”, also where leaving the setting out says something else. */
 static gboolean
 add_null (AtlCheckpoint *cp, const char *key, GError **error)
 {
@@ -141,6 +141,9 @@ add_member (AtlCheckpoint *cp, const char *key, JsonNode *node, const char *name
   if (JSON_NODE_HOLDS_OBJECT (node))
     {
       g_autofree char *inner = g_strconcat (key, ".", NULL);
+
+      if (json_object_get_size (json_node_get_object (node)) == 0)
+        return add_null (cp, key, error);
       return add_object (cp, inner, json_node_get_object (node), name, error);
     }
   if (atl_checkpoint_meta (cp, key) != NULL)
