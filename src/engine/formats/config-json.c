@@ -94,7 +94,8 @@ add_array (AtlCheckpoint *cp, const char *key, JsonArray *array, GError **error)
   return atl_checkpoint_add_meta (cp, key, &value, error);
 }
 
-/* Null, or an object of nothing, says “none”, also where leaving the setting out says something else. */
+/* Null, or an object of nothing, says “none”, also where leaving the setting out says something
+ * else. */
 static gboolean
 add_null (AtlCheckpoint *cp, const char *key, GError **error)
 {

@@ -39,8 +39,8 @@ AtlCheckpoint *atl_safetensors_open (AtlFileMap *const *maps,
 /* Adds a model's settings to a checkpoint that is still being built. Members of nested objects are
  * joined by dots; whole numbers become ATL_META_INT, other numbers ATL_META_FLOAT, arrays whose
  * elements are all of one of these kinds (numbers may mix: they become floats), strings or bools
- * become arrays, an empty array an array of strings. Other arrays are left out, null and an
- * empty object are a true “null:KEY”. A key that is there already, from another file, stays as it is.
+ * become arrays, an empty array an array of strings. Other arrays are left out; null and an empty
+ * object are a true “null:KEY”. A key that is there already, from another file, stays as it is.
  * `name` begins the message of an error: ATL_ERROR_BAD_FILE when it is no JSON object. */
 gboolean atl_config_add_json (
     AtlCheckpoint *cp, const char *json, gsize size, const char *name, GError **error);
