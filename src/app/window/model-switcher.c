@@ -166,8 +166,6 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name,
                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, heard, -1);
-  /* Else all of them are read as “not selected”. */
-  gtk_accessible_reset_state (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_STATE_SELECTED);
   /* It can still be walked to, so that who uses the keyboard hears why; and the reason is to be
    * read, so the name alone is grey. */
   if (entry->why_not != NULL)
