@@ -144,10 +144,12 @@ test_dialogs (void)
   app_fixture_stop (&f);
 }
 
-/* A person who waits in the composer is told. */
+/* A person who waits in the composer is told, also how an answer ended that was stopped. */
 static void
 test_answer_is_told (void)
 {
+  const AtlChatStats whole = { .stop_reason = (char *) "eos" };
+  const AtlChatStats half = { .stop_reason = (char *) ATL_STOP_STOPPED };
   AppFixture f;
   GtkWidget *view;
 
@@ -157,9 +159,14 @@ test_answer_is_told (void)
   gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                        "Answering");
   atl_conversation_answer_text (app_conversation (&f), "answer", FALSE);
-  atl_conversation_answer_finish (app_conversation (&f), NULL);
+  atl_conversation_answer_finish (app_conversation (&f), &whole);
   gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                        "The answer is ready.\nanswer");
+  app_begin_turn (app_conversation (&f), "two");
+  atl_conversation_answer_text (app_conversation (&f), "half", FALSE);
+  atl_conversation_answer_finish (app_conversation (&f), &half);
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Stopped\nhalf");
   app_fixture_stop (&f);
 }
 

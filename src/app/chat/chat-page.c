@@ -9,6 +9,7 @@
 #include "app/chat/composer.h"
 #include "app/chat/context-notice.h"
 #include "app/chat/markdown.h"
+#include "app/chat/message-details.h"
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
 #include "app/window/undo.h"
@@ -96,7 +97,8 @@ refresh_running (AtlChatPage *self)
                             atl_conversation_get_is_running (self->conversation));
 }
 
-/* An answer that ended is read out by a screen reader, wherever the person waits for it. */
+/* An answer that ended is read out by a screen reader, wherever the person waits for it; before it,
+ * if it did not end by itself, what the note below it says. */
 static char *
 end_words (AtlChatPage *self)
 {
@@ -104,7 +106,7 @@ end_words (AtlChatPage *self)
   guint n = g_list_model_get_n_items (messages);
   g_autoptr (AtlMessageItem) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
   g_autoptr (GPtrArray) blocks = NULL;
-  g_autofree char *words = NULL;
+  g_autofree char *words = NULL, *note = NULL;
 
   if (last == NULL)
     return g_strdup (_ ("The answer is ready."));
@@ -113,7 +115,8 @@ end_words (AtlChatPage *self)
   blocks =
       atl_markdown_parse (last->content->str, (gssize) MIN (last->content->len, MAX_TOLD_BYTES));
   words = atl_markdown_to_words (blocks, MAX_TOLD_BYTES);
-  return g_strdup_printf ("%s\n%s", _ ("The answer is ready."), words);
+  note = atl_message_details_note (last);
+  return g_strdup_printf ("%s\n%s", note != NULL ? note : _ ("The answer is ready."), words);
 }
 
 /* Began or ended while it is shown. */
