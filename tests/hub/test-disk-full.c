@@ -4,12 +4,15 @@
 #include "rough-server.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "hub/download.h"
 #include "hub/fetch-file.h"
+#include "hub/library.h"
 #include "hub/hub-private.h"
 #include "hub/part-file.h"
 
@@ -85,6 +88,58 @@ fetch (const char *url, const char *target, const char *sha256, GError **error)
   return wait.path;
 }
 
+static void
+added_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Wait *wait = data;
+
+  wait->path = atl_library_add_finish (result, &wait->error);
+  g_main_loop_quit (wait->loop);
+}
+
+static guint
+count_entries (const char *folder)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  guint n = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+/* There was room when a model began to be copied in, then there is none: nothing of it stays. No
+ * file may grow beyond a length, as if somebody else had filled the disk meanwhile. */
+static int
+copy_in (const char *dir, const guint8 *content)
+{
+  g_autofree char *model = g_build_filename (dir, "fox.gguf", NULL);
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  struct rlimit limit;
+
+  g_setenv ("XDG_DATA_HOME", dir, TRUE);
+  if (!g_file_set_contents (model, (const char *) content, SIZE, NULL))
+    return 1;
+  signal (SIGXFSZ, SIG_IGN);
+  getrlimit (RLIMIT_FSIZE, &limit);
+  limit.rlim_cur = SIZE / 2;
+  setrlimit (RLIMIT_FSIZE, &limit);
+  for (int i = 0; i < 2; i++)
+    {
+      Wait wait = { .loop = loop };
+
+      atl_library_add_async (model, ATL_ADD_COPY, NULL, NULL, NULL, added_cb, &wait);
+      g_main_loop_run (loop);
+      if ((wait.path != NULL) != (i == 1) || (wait.error != NULL) != (i == 0))
+        return 2 + i;
+      if (count_entries (atl_library_dir ()) != (guint) i)
+        return 4 + i;
+      limit.rlim_cur = limit.rlim_max;
+      setrlimit (RLIMIT_FSIZE, &limit);
+    }
+  return 0;
+}
+
 /* In the second process: 0, NOT_PERMITTED, or the number of the step that failed. */
 static int
 run_child (const char *dir, const char *mode)
@@ -100,6 +155,8 @@ run_child (const char *dir, const char *mode)
   Server *server;
   gsize size;
 
+  if (g_str_equal (mode, "copy"))
+    return copy_in (dir, content);
   if (!mount_small (dir))
     return NOT_PERMITTED;
   atl_hub_set_room_to_spare (0);
@@ -183,6 +240,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/hub/disk-full/known-size", "known-size", test_disk_full);
   g_test_add_data_func ("/hub/disk-full/unknown-size", "unknown-size", test_disk_full);
+  g_test_add_data_func ("/hub/disk-full/copy", "copy", test_disk_full);
   g_test_add_func ("/hub/disk-full/room-to-spare", test_room_to_spare);
   g_test_add_func ("/hub/disk-full/bytes-there", test_bytes_there);
   return g_test_run ();
