@@ -136,7 +136,7 @@ test_broken_template (World *world, gconstpointer language)
   g_assert_true (
       g_str_has_prefix (answer->error->message, g_str_equal (language, "de")
                                                     ? "Chat-Vorlage, Zeile 1: "
-                                                    : "modèle de discussion, ligne 1\u00a0: "));
+                                                    : "gabarit de discussion, ligne 1\u00a0: "));
 }
 
 /* One that does not end gives way to a usual form, and the person is told. */
